@@ -1,0 +1,225 @@
+"""What the workflow of an order asks the exchange, through the gateway."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.notices import Notices
+from activities.orders import EXCHANGE, acknowledge, state_of
+from brokerage.contracts.commands import OrderKey, OrderState, Reply, SubmitRequest
+from brokerage.contracts.gateway import (
+    CancelRequest,
+    ExternalOrder,
+    GatewayReply,
+    PlaceRequest,
+    QueryRequest,
+)
+from brokerage.contracts.ids import account_ref_for
+from brokerage.domain import booking
+from brokerage.domain.orders import Order, OrderStatus
+
+if TYPE_CHECKING:
+    from brokerage.gateway.client import GatewayClient
+    from brokerage.storage.writes import OpenBooks, OrderWriter
+
+FAST_CALL_SECONDS: Final = 1.2
+"""For one call on the fast path: within its 1.5 s, with room to write the answer down."""
+SLOW_CALL_SECONDS: Final = 5.0
+VISIBILITY_SECONDS: Final = 2.0
+"""The exchange shows an accepted order to queries no later than this (exchange/protocol.py)."""
+RETRY_SECONDS_MAX: Final = 10.0
+
+
+class ExchangeActivities:
+    """Each method leads to a row that says what the exchange said, or fails as unknown."""
+
+    def __init__(self, orders: "OrderWriter", gateway: "GatewayClient", notices: Notices) -> None:
+        self._orders = orders
+        self._gateway = gateway
+        self._notices = notices
+
+    @activity.defn
+    async def submit(self, request: SubmitRequest) -> OrderState:
+        """Send a pending order, once. Fails with `OutcomeUnknown` unless the answer is definite."""
+        order, kept = await self._read(request.order_id, request.user_id)
+        if order.status is not OrderStatus.PENDING:
+            return state_of(order, kept)
+        reply = await self._gateway.place(place_request(order), FAST_CALL_SECONDS)
+        if reply.outcome == "accepted" and reply.order is not None:
+            return await self._adopt_external(order, reply.order)
+        if reply.outcome == "refused" and not request.repeated:
+            return await self._refuse(order, reply.code or "refused-by-exchange")
+        raise ApplicationError(_unknown(reply), type="OutcomeUnknown", non_retryable=True)
+
+    @activity.defn
+    async def resolve_submission(self, key: OrderKey) -> OrderState:
+        """Find out what became of a placement; fails, to be retried, while that is unknown.
+
+        Until `send_by` the stored terms go out again under the same id. After it the exchange is
+        asked, and absence is proved only by its promise to refuse the order for ever.
+        """
+        order, kept = await self._read(key.order_id, key.user_id)
+        if order.status is not OrderStatus.PENDING:
+            return state_of(order, kept)
+        now = datetime.now(UTC)
+        if now < order.send_by:
+            placed = await self._gateway.place(place_request(order), SLOW_CALL_SECONDS)
+            if placed.outcome == "accepted" and placed.order is not None:
+                return await self._adopt_external(order, placed.order)
+        asked = await self._gateway.query(QueryRequest(order.order_id), SLOW_CALL_SECONDS)
+        if asked.outcome == "found" and asked.order is not None:
+            return await self._adopt_external(order, asked.order)
+        proof_at = order.send_by + timedelta(seconds=VISIBILITY_SECONDS)
+        if asked.outcome == "absent" and datetime.now(UTC) >= proof_at:
+            buried = await self._gateway.cancel(
+                CancelRequest(order.order_id, None), SLOW_CALL_SECONDS
+            )
+            if buried.outcome == "absent":
+                return await self._fail(order)
+            if buried.order is not None:
+                return await self._adopt_external(order, buried.order)
+        raise _try_again(asked)
+
+    @activity.defn
+    async def send_cancel(self, key: OrderKey) -> OrderState:
+        """Ask the exchange to end a `pending_cancel` order; fails while there is no answer."""
+        order, kept = await self._read(key.order_id, key.user_id)
+        if order.status is not OrderStatus.PENDING_CANCEL or order.end_status is not None:
+            return state_of(order, kept)
+        reply = await self._gateway.cancel(
+            CancelRequest(order.order_id, order.external_order_id), FAST_CALL_SECONDS
+        )
+        if reply.outcome in ("cancelled", "too-late") and reply.order is not None:
+            if reply.order.status == "open":
+                raise _try_again(reply)
+            return await self._adopt_external(order, reply.order)
+        if reply.outcome == "absent" and order.external_order_id is None:
+            return await self._cancelled_unsent(order)
+        if reply.outcome == "refused":
+            return await self._refuse_cancel(order, reply)
+        raise _try_again(reply)
+
+    async def _read(self, order_id: str, user_id: str) -> tuple[Order, Reply | None]:
+        stored = await self._orders.read(user_id, order_id)
+        if stored is None:
+            raise ApplicationError(f"no order {order_id}", non_retryable=True)
+        return stored.order, stored.reply
+
+    async def _adopt_external(self, order: Order, external: ExternalOrder) -> OrderState:
+        """Write down what the exchange says the order is."""
+        if external.status == "rejected":
+            return await self._refuse(order, external.reason or "refused-by-exchange")
+        mapped = False
+        async with self._orders.transaction(order.user_id, order.order_id) as books:
+            current = _present(books)
+            if current.external_order_id is None:
+                current = await acknowledge(books, external.external_order_id)
+                mapped = True
+            # A full fill is told by its executions; only a cancel that came too late needs it here.
+            asked_to_end = current.status is OrderStatus.PENDING_CANCEL
+            over = external.status in ("cancelled", "expired") or (
+                external.status == "filled" and asked_to_end
+            )
+            if over and current.is_open and current.end_status is None:
+                change = booking.end(
+                    current,
+                    books.books,
+                    OrderStatus(external.status),
+                    external.cumulative_shares,
+                    external.reason,
+                    datetime.now(UTC),
+                )
+                current = await books.store(change, actor=EXCHANGE)
+        if mapped:
+            await self._notices.route_known(external.external_order_id)
+        return await self._told(books, current)
+
+    async def _refuse(self, order: Order, code: str) -> OrderState:
+        async with self._orders.transaction(order.user_id, order.order_id) as books:
+            current = _present(books)
+            if current.status in (OrderStatus.PENDING, OrderStatus.PENDING_CANCEL):
+                change = booking.refuse(current, books.books, code, datetime.now(UTC))
+                current = await books.store(change, actor=EXCHANGE)
+        return await self._told(books, current)
+
+    async def _fail(self, order: Order) -> OrderState:
+        async with self._orders.transaction(order.user_id, order.order_id) as books:
+            current = _present(books)
+            if current.status is OrderStatus.PENDING:
+                change = booking.fail(current, books.books, datetime.now(UTC))
+                current = await books.store(change, actor=EXCHANGE)
+            elif current.status is OrderStatus.PENDING_CANCEL:
+                current = await _end_unsent(books, current)
+        return await self._told(books, current)
+
+    async def _cancelled_unsent(self, order: Order) -> OrderState:
+        """The exchange never had the order and will refuse it from now on."""
+        async with self._orders.transaction(order.user_id, order.order_id) as books:
+            current = _present(books)
+            if current.status is OrderStatus.PENDING_CANCEL and current.end_status is None:
+                current = await _end_unsent(books, current)
+        return await self._told(books, current)
+
+    async def _refuse_cancel(self, order: Order, reply: GatewayReply) -> OrderState:
+        async with self._orders.transaction(order.user_id, order.order_id) as books:
+            current = _present(books)
+            if current.status is OrderStatus.PENDING_CANCEL and current.end_status is None:
+                change = booking.refuse_cancel(
+                    current, books.books, reply.code or "refused", datetime.now(UTC)
+                )
+                current = await books.store(change, actor=EXCHANGE)
+        return await self._told(books, current)
+
+    async def _told(self, books: "OpenBooks", order: Order) -> OrderState:
+        if books.seq is not None:
+            await self._notices.order_changed(order.user_id, books.seq)
+        reply = books.reply
+        if reply is None:
+            stored = await self._orders.read(order.user_id, order.order_id)
+            reply = stored.reply if stored else None
+        return state_of(order, reply)
+
+
+def place_request(order: Order) -> PlaceRequest:
+    """The stored terms: the same on every attempt."""
+    return PlaceRequest(
+        client_order_id=order.order_id,
+        account_ref=account_ref_for(order.user_id),
+        symbol=order.symbol,
+        side=order.side.value,
+        price_cents=order.price_cents,
+        shares=order.shares,
+        time_in_force=order.time_in_force.value,
+        send_by_ms=int(order.send_by.timestamp() * 1000),
+    )
+
+
+async def _end_unsent(books: "OpenBooks", order: Order) -> Order:
+    change = booking.end(
+        order, books.books, OrderStatus.CANCELLED, 0, "cancelled-before-sent", datetime.now(UTC)
+    )
+    return await books.store(change, actor=EXCHANGE)
+
+
+def _present(books: "OpenBooks") -> Order:
+    if books.order is None:
+        raise ApplicationError("the order's row is gone", non_retryable=True)
+    return books.order
+
+
+def _unknown(reply: GatewayReply) -> str:
+    return f"{reply.outcome}: {reply.code or ''} {reply.reason or ''}".strip()
+
+
+def _try_again(reply: GatewayReply) -> ApplicationError:
+    """An answer that decides nothing: ask again after a pause that grows, and differs each time."""
+    attempt = activity.info().attempt
+    pause = min(RETRY_SECONDS_MAX, 0.25 * 2 ** min(attempt - 1, 10))
+    return ApplicationError(
+        _unknown(reply),
+        type="OutcomeUnknown",
+        next_retry_delay=timedelta(seconds=pause * random.uniform(0.5, 1.0)),
+    )

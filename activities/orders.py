@@ -1,0 +1,194 @@
+"""What the workflow of an order does to the books: take it in, book reports, note a cancel."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.notices import Notices
+from brokerage.contracts.commands import (
+    CancelRequested,
+    OrderKey,
+    OrderState,
+    Reply,
+    SettleRequest,
+    SettleResult,
+    StartOrder,
+)
+from brokerage.contracts.events import ExecutionReport
+from brokerage.domain import booking, prices
+from brokerage.domain.errors import Rejected
+from brokerage.domain.orders import (
+    Order,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+
+if TYPE_CHECKING:
+    from brokerage.storage.writes import OpenBooks, OrderWriter
+
+SEND_BY_SECONDS: Final = 10
+"""An order that is not at the exchange this long after its claim is never sent any more."""
+
+
+def state_of(order: Order, reply: Reply | None = None, created: bool = False) -> OrderState:
+    """What the workflow needs of an order's row."""
+    return OrderState(
+        status=order.status.value,
+        version=order.version,
+        settled=order.is_settled,
+        created=created,
+        external_order_id=order.external_order_id,
+        ended=order.end_status is not None,
+        reply=reply,
+    )
+
+
+class OrderActivities:
+    """Each method is one transaction, keyed by (order, step): a repeat finds its own work."""
+
+    def __init__(self, orders: "OrderWriter", notices: Notices) -> None:
+        self._orders = orders
+        self._notices = notices
+
+    @activity.defn
+    async def reserve(self, start: StartOrder) -> OrderState:
+        """Keep the order as `pending` with its cash or shares held, or as `rejected`."""
+        now = datetime.now(UTC)
+        async with self._orders.transaction(start.user_id, start.order_id, start.symbol) as books:
+            if books.order is None:
+                order = new_order(start)
+                change = _admitted(order, books.books, start.last_price_cents, now)
+                await books.store(
+                    change,
+                    actor=start.user_id,
+                    address=start.address,
+                    idempotency_key=start.idempotency_key,
+                )
+        if books.seq is None:
+            return await self.adopt(OrderKey(start.order_id, start.user_id))
+        await self._notices.order_changed(start.user_id, books.seq)
+        return state_of(change.order, books.reply, created=True)
+
+    @activity.defn
+    async def adopt(self, key: OrderKey) -> OrderState:
+        """Read the order as it is. Fails for good if there is no such row."""
+        stored = await self._orders.read(key.user_id, key.order_id)
+        if stored is None:
+            raise ApplicationError(f"no order {key.order_id}", non_retryable=True)
+        return state_of(stored.order, stored.reply)
+
+    @activity.defn
+    async def settle(self, request: SettleRequest) -> SettleResult:
+        """Book reports of the exchange, each once, whatever the order's status."""
+        ids = [report.report_id for report in request.reports]
+        newly_routed: str | None = None
+        async with self._orders.transaction(
+            request.user_id, request.order_id, reports=ids
+        ) as books:
+            if books.order is None:
+                raise ApplicationError(f"no order {request.order_id}", type="OrderMissing")
+            for report in sorted(request.reports, key=lambda one: one.feed_seq):
+                if report.report_id in books.known_reports:
+                    continue
+                if books.order.external_order_id is None:
+                    # The report came before the acknowledgement, and says what that would say.
+                    await acknowledge(books, report.external_order_id)
+                    newly_routed = report.external_order_id
+                await _book(books, report)
+            order = books.order
+        if newly_routed is not None:
+            await self._notices.route_known(newly_routed)
+        if books.seq is not None:
+            await self._notices.order_changed(request.user_id, books.seq)
+        return SettleResult(ids, state_of(order, books.reply))
+
+    @activity.defn
+    async def request_cancel(self, request: CancelRequested) -> OrderState:
+        """Note that the customer wants the rest of the order gone, if it is still live."""
+        async with self._orders.transaction(request.user_id, request.order_id) as books:
+            order = books.order
+            if order is None:
+                raise ApplicationError(f"no order {request.order_id}", non_retryable=True)
+            if order.is_open and order.status is not OrderStatus.PENDING_CANCEL:
+                change = booking.request_cancel(order, books.books, datetime.now(UTC))
+                order = await books.store(change, actor=request.actor, address=request.address)
+        if books.seq is not None:
+            await self._notices.order_changed(request.user_id, books.seq)
+        return state_of(order, books.reply)
+
+
+EXCHANGE: Final = "exchange"
+"""The actor of everything that the exchange told us."""
+
+
+async def acknowledge(books: "OpenBooks", external_order_id: str) -> Order:
+    """Store that the exchange has the order under `external_order_id`."""
+    if books.order is None:
+        raise ApplicationError("nothing to acknowledge", non_retryable=True)
+    change = booking.acknowledge(books.order, books.books, external_order_id, datetime.now(UTC))
+    order = await books.store(change, actor=EXCHANGE)
+    await books.map_external(order)
+    return order
+
+
+def new_order(start: StartOrder) -> Order:
+    """The order a request asks for, with every term that will be sent."""
+    side = Side(start.side)
+    order_type = OrderType.MARKET if start.limit_price_cents is None else OrderType.LIMIT
+    created_at = datetime.fromtimestamp(start.claimed_at_ms / 1000, UTC)
+    return Order(
+        order_id=start.order_id,
+        user_id=start.user_id,
+        symbol=start.symbol,
+        side=side,
+        order_type=order_type,
+        time_in_force=TimeInForce(start.time_in_force),
+        shares=start.shares,
+        limit_price_cents=start.limit_price_cents,
+        price_cents=prices.sent_price_cents(
+            side, order_type, start.limit_price_cents, start.last_price_cents
+        ),
+        send_by=created_at + timedelta(seconds=SEND_BY_SECONDS),
+        created_at=created_at,
+        updated_at=created_at,
+    )
+
+
+def _admitted(
+    order: Order, books: booking.Books, last_price_cents: int, now: datetime
+) -> booking.Change:
+    if now > order.send_by:
+        late = replace(order, updated_at=now)
+        return booking.turn_down(
+            late, Rejected("not-sent-in-time", "the order waited too long to be sent")
+        )
+    try:
+        prices.check_terms(order.side, order.shares, order.price_cents, last_price_cents)
+    except Rejected as refusal:
+        return booking.turn_down(order, refusal)
+    return booking.place(order, books)
+
+
+async def _book(books: "OpenBooks", report: ExecutionReport) -> None:
+    order = books.order
+    if order is None:
+        raise ApplicationError("nothing to book on", non_retryable=True)
+    now = datetime.now(UTC)
+    if report.kind == "fill":
+        change = booking.settle(
+            order, books.books, report.report_id, report.shares, report.price_cents, now
+        )
+        await books.store(change, actor=EXCHANGE, report=report)
+    elif order.end_status is None and order.is_open:
+        status = OrderStatus(report.status or OrderStatus.CANCELLED)
+        change = booking.end(
+            order, books.books, status, report.cumulative_shares, report.reason, now
+        )
+        await books.store(change, actor=EXCHANGE, report=report)
+    else:
+        await books.note_report(report, order)

@@ -1,0 +1,169 @@
+"""Every error a client can get: one stable code a cause (RFC 9457 problem details).
+
+The catalogue is data: the API renders from it, stored replies are made of it, the documentation
+lists it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """One cause: its HTTP status, its title, whether the same request may succeed later, and what
+    the client does about it.
+    """
+
+    status: int
+    title: str
+    retryable: bool
+    advice: str
+
+
+PROBLEMS: Final[Mapping[str, ProblemKind]] = {
+    "invalid-request": ProblemKind(
+        422, "The request is not valid", False, "Correct the fields named in `errors`."
+    ),
+    "malformed-json": ProblemKind(
+        400, "The body is not JSON", False, "Send one JSON object in UTF-8."
+    ),
+    "unsupported-media-type": ProblemKind(
+        415, "The body is not JSON", False, "Send `Content-Type: application/json`."
+    ),
+    "body-too-large": ProblemKind(413, "The body is too large", False, "Send at most 8 KiB."),
+    "invalid-price": ProblemKind(
+        422, "The price is not a price", False, "Send whole cents above zero."
+    ),
+    "invalid-shares": ProblemKind(
+        422, "The number of shares is not valid", False, "Send whole shares above zero."
+    ),
+    "unknown-field": ProblemKind(
+        422, "The request has a field that nobody knows", False, "Leave out the fields named."
+    ),
+    "unknown-symbol": ProblemKind(
+        422, "The request names a symbol that is not traded", False, "See `GET /symbols`."
+    ),
+    "symbol-not-found": ProblemKind(404, "No such symbol", False, "See `GET /symbols`."),
+    "invalid-time-in-force": ProblemKind(
+        422,
+        "The time in force does not fit the order",
+        False,
+        "A market order is `day` or `ioc`; `gtc` needs a price.",
+    ),
+    "idempotency-key-missing": ProblemKind(
+        400,
+        "The request has no Idempotency-Key",
+        False,
+        "Make a UUID before the first attempt and send it with every repeat.",
+    ),
+    "idempotency-key-malformed": ProblemKind(
+        400, "The Idempotency-Key is not a UUID", False, "Send one UUID."
+    ),
+    "idempotency-key-reused": ProblemKind(
+        422,
+        "The Idempotency-Key was used for another order",
+        False,
+        "A new order needs a new key.",
+    ),
+    "token-missing": ProblemKind(
+        401, "The request has no token", False, "Send `Authorization: Bearer <token>`."
+    ),
+    "token-invalid": ProblemKind(
+        401, "The token is not valid here", False, "Get a token from this service's issuer."
+    ),
+    "token-expired": ProblemKind(401, "The token has expired", False, "Get a new token."),
+    "no-account": ProblemKind(
+        403, "The user has no account", False, "Open an account before trading."
+    ),
+    "not-found": ProblemKind(404, "Nothing is there", False, "Look at the address again."),
+    "method-not-allowed": ProblemKind(
+        405, "The address knows no such method", False, "See `/docs`."
+    ),
+    "order-not-found": ProblemKind(404, "No such order", False, "`GET /orders` lists your orders."),
+    "too-late-to-cancel": ProblemKind(
+        409, "The order has ended another way", False, "`order` says how."
+    ),
+    "cancel-refused": ProblemKind(
+        409, "The exchange keeps the order", True, "The order is live again; cancel it once more."
+    ),
+    "insufficient-buying-power": ProblemKind(
+        422,
+        "Not enough buying power",
+        False,
+        "`required` and `available` are cents; cancel open buys or order less.",
+    ),
+    "insufficient-shares": ProblemKind(
+        422,
+        "Not enough shares",
+        False,
+        "`required` and `available` are shares; cancel open sells or order less.",
+    ),
+    "order-too-large": ProblemKind(
+        422, "The order is larger than any order may be", False, "Split the order."
+    ),
+    "price-out-of-band": ProblemKind(
+        422,
+        "The price is far from the market",
+        False,
+        "`available` is the furthest price that is taken now.",
+    ),
+    "not-sent-in-time": ProblemKind(
+        422,
+        "The order could not be sent in time",
+        False,
+        "Nothing was sent. Place a new order, with a new key, if you still want it.",
+    ),
+    "not-placed": ProblemKind(
+        422,
+        "The order never reached the exchange",
+        False,
+        "It is proved absent there. Place a new order, with a new key, if you still want it.",
+    ),
+    "refused-by-exchange": ProblemKind(
+        422, "The exchange refused the order", False, "`order.reason` is the exchange's."
+    ),
+    "feed-stale": ProblemKind(
+        503, "Prices are not live", True, "Repeat with the same key after `Retry-After` seconds."
+    ),
+    "no-price": ProblemKind(
+        503,
+        "The symbol has no price yet",
+        True,
+        "Repeat with the same key after `Retry-After` seconds.",
+    ),
+    "unavailable": ProblemKind(
+        503,
+        "A part of the service is away",
+        True,
+        "Repeat with the same key after `Retry-After` seconds: it is the same order.",
+    ),
+    "shutting-down": ProblemKind(
+        503, "This node is stopping", True, "Repeat at once: another node answers."
+    ),
+    "internal": ProblemKind(
+        500, "Something is broken here", True, "Repeat with the same key; tell us if it stays."
+    ),
+}
+
+
+def problem(code: str, detail: str, **extra: object) -> dict[str, object]:
+    """The body of a problem, `extra` members included (`order`, `required`, `available`, ...)."""
+    kind = PROBLEMS[code]
+    body: dict[str, object] = {
+        "type": f"/problems/{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "code": code,
+        "detail": detail,
+        "retryable": kind.retryable,
+        "advice": kind.advice,
+    }
+    body.update({name: value for name, value in extra.items() if value is not None})
+    return body
+
+
+def encode(body: Mapping[str, object]) -> str:
+    """A body as JSON text, the same bytes for the same body."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,52 @@
+"""Every NATS subject, stream and bucket by name, in one place."""
+
+from typing import Final
+
+PRICES_STREAM: Final = "PRICES"
+"""Memory stream over `prices.*` that keeps one message a subject: the last value of each symbol."""
+EXECUTIONS_STREAM: Final = "EXECUTIONS"
+"""Durable stream over `executions.>`: what the exchange told about our orders."""
+PARKED_STREAM: Final = "PARKED"
+"""Durable stream over `parked.>`: reports whose order is not known yet."""
+DEAD_STREAM: Final = "DEAD_LETTERS"
+"""Durable stream over `dead.>`: reports that the exchange attributes to no order of ours."""
+MARKET_BUCKET: Final = "market"
+"""Key-value bucket: `directory` (JSON list of symbol and name), `epoch` (of the feed)."""
+
+FEED_BEAT: Final = "feed.beat"
+"""Once a second while the exchange's feed is live. Silence is how a stale feed is noticed."""
+
+GATEWAY_QUEUE: Final = "gateway"
+GATEWAY_PLACE: Final = "gateway.place"
+GATEWAY_CANCEL: Final = "gateway.cancel"
+GATEWAY_QUERY: Final = "gateway.query"
+
+
+def price_subject(symbol: str) -> str:
+    """`prices.<SYMBOL>`; a dot would be one more level of the subject, so it becomes `_`."""
+    return f"prices.{symbol.replace('.', '_')}"
+
+
+def execution_subject(kind: str, external_order_id: str) -> str:
+    """`executions.<kind>.<exchange's order id>`; kinds: fill, end, bust, correction."""
+    return f"executions.{kind}.{external_order_id}"
+
+
+def parked_subject(external_order_id: str) -> str:
+    """Where reports for an order wait that we cannot name yet."""
+    return f"parked.{external_order_id}"
+
+
+def dead_subject(external_order_id: str) -> str:
+    """Where reports end that belong to no order of ours."""
+    return f"dead.{external_order_id}"
+
+
+def route_subject(external_order_id: str) -> str:
+    """Notice that the exchange's order id is known from now on."""
+    return f"routes.{external_order_id}"
+
+
+def orders_subject(user_id: str) -> str:
+    """Notice that an order of the user changed; payload: the sequence of its event."""
+    return f"orders.{user_id}"

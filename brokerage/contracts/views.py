@@ -1,0 +1,57 @@
+"""An order as clients see it, and the first definitive reply it earns."""
+
+from datetime import UTC, datetime
+
+from brokerage.contracts.commands import Reply
+from brokerage.contracts.problems import PROBLEMS, encode, problem
+from brokerage.domain.errors import Rejected
+from brokerage.domain.orders import Order, OrderStatus
+
+UNANSWERED = frozenset({OrderStatus.PENDING, OrderStatus.PENDING_CANCEL})
+"""Statuses in which nobody knows yet what the placement's answer will be."""
+
+
+def format_time(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds, `Z` for the zone."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def order_view(order: Order) -> dict[str, object]:
+    """The order's public fields; `priceInCents` is the customer's limit, null for market orders."""
+    return {
+        "id": order.order_id,
+        "externalOrderId": order.external_order_id,
+        "position": order.side.value,
+        "symbol": order.symbol,
+        "type": order.order_type.value,
+        "timeInForce": order.time_in_force.value,
+        "priceInCents": order.limit_price_cents,
+        "numShares": order.shares,
+        "status": order.status.value,
+        "outcome": order.outcome.value,
+        "filledShares": order.filled_shares,
+        "filledNotionalInCents": order.filled_notional_cents,
+        "reason": order.reason,
+        "version": order.version,
+        "createdAt": format_time(order.created_at),
+        "updatedAt": format_time(order.updated_at),
+    }
+
+
+def first_reply(order: Order, refusal: Rejected | None = None) -> Reply | None:
+    """The answer to the placement, or None while its outcome is open."""
+    if order.status in UNANSWERED:
+        return None
+    view = order_view(order)
+    if order.status not in (OrderStatus.REJECTED, OrderStatus.FAILED):
+        return Reply(201, encode(view))
+    reason = order.reason or "refused-by-exchange"
+    code = reason if reason in PROBLEMS else "refused-by-exchange"
+    body = problem(
+        code,
+        refusal.detail if refusal else f"the exchange refused the order: {reason}",
+        order=view,
+        required=refusal.required if refusal else None,
+        available=refusal.available if refusal else None,
+    )
+    return Reply(PROBLEMS[code].status, encode(body))

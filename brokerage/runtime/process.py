@@ -1,0 +1,133 @@
+"""The frame of every process without an API: signals, health, an orderly end.
+
+`run` gives the body a `Process`; the body marks it ready when it serves, and returns soon after
+`stopping` is set. SIGTERM and SIGINT set it. A body that raises ends the process with exit code 1.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import structlog
+import uvicorn
+import uvloop
+from prometheus_client import make_asgi_app
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+
+from brokerage.runtime.logs import configure_logs
+from brokerage.runtime.settings import Settings
+
+log = structlog.get_logger()
+
+LOOP_LAG_SECONDS_MAX = 5.0
+"""A loop that has not turned for this long is dead for its users, whatever else still runs."""
+
+
+class Process:
+    """What the body of a process and its health endpoint say to each other."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.stopping = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._ready = False
+        self._beat = time.monotonic()
+
+    def mark_ready(self) -> None:
+        """Say that the process does its job from now on."""
+        self._ready = True
+        log.info("process_ready")
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the process because a part of it died; the exit code will be 1."""
+        self.failure = error
+        self.stopping.set()
+
+    @property
+    def ready(self) -> bool:
+        """True between `mark_ready` and the beginning of the end."""
+        return self._ready and not self.stopping.is_set()
+
+    @property
+    def alive(self) -> bool:
+        """True while the event loop turns."""
+        return time.monotonic() - self._beat < LOOP_LAG_SECONDS_MAX
+
+    async def beat(self) -> None:
+        """Note once a second that the loop turns; runs as long as the process."""
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(1.0)
+
+
+def run(
+    name: str, settings: Settings, body: Callable[[Process, Settings], Awaitable[None]]
+) -> None:
+    """Run `body` as the process `name` until it returns or a signal asks it to stop."""
+    configure_logs(settings, name)
+    uvloop.run(_run(name, settings, body))
+
+
+async def _run(
+    name: str, settings: Settings, body: Callable[[Process, Settings], Awaitable[None]]
+) -> None:
+    process = Process(name)
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, process.stopping.set)
+    async with _health(process, settings):
+        await body(process, settings)
+    log.info("process_stopped")
+    if process.failure is not None:
+        raise SystemExit(1)
+
+
+class _HealthServer(uvicorn.Server):
+    """uvicorn without its signal handlers: the signals belong to the process."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _health(process: Process, settings: Settings) -> AsyncIterator[None]:
+    async def livez(request: Request) -> JSONResponse:
+        return _answer(process.alive, process.name)
+
+    async def readyz(request: Request) -> JSONResponse:
+        return _answer(process.ready, process.name)
+
+    app = Starlette(
+        routes=[
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Mount("/metrics", make_asgi_app()),
+        ]
+    )
+    server = _HealthServer(
+        uvicorn.Config(
+            app,
+            host=settings.health_host,
+            port=settings.health_port,
+            log_level="warning",
+            lifespan="off",
+        )
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve())
+        beat = tasks.create_task(process.beat())
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            beat.cancel()
+
+
+def _answer(good: bool, process: str) -> JSONResponse:
+    return JSONResponse({"ok": good, "process": process}, status_code=200 if good else 503)

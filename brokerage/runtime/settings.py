@@ -1,0 +1,48 @@
+"""Everything a process is told from outside, read once at start from `SHERWOOD_*`."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One frozen object for all processes; a value that is missing or wrong stops the start."""
+
+    model_config = SettingsConfigDict(env_prefix="SHERWOOD_", frozen=True)
+
+    environment: Literal["development", "production"] = "production"
+    database_url: str = "postgresql://sherwood@127.0.0.1:5433/sherwood"
+    nats_url: str = "nats://127.0.0.1:4222"
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    exchange_url: str = "http://127.0.0.1:8100"
+    exchange_member: str = "sherwood"
+
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    health_host: str = "127.0.0.1"
+    health_port: int = 0
+    """Where a process without a port of its own answers `/livez`, `/readyz`, `/metrics`; 0: any."""
+
+    token_algorithm: Literal["HS256", "EdDSA"] = "HS256"
+    token_secret: SecretStr | None = None
+    """HS256: the shared secret, at least 32 bytes."""
+    token_jwks: str | None = None
+    """EdDSA: the public keys, a JWK set as JSON text or the path of a file that holds one."""
+    token_private_key: SecretStr | None = None
+    """EdDSA, development only: the key (PEM) that `POST /dev/token` signs with."""
+    token_issuer: str = "sherwood"
+    token_audience: str = "sherwood"
+
+    database_pool_size: int = Field(default=8, ge=2)
+    workflow_tasks_max: int = Field(default=8, ge=2)
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _secret_is_long_enough(self) -> "Settings":
+        secret = self.token_secret
+        if secret is not None and len(secret.get_secret_value().encode()) < 32:
+            raise ValueError("SHERWOOD_TOKEN_SECRET needs at least 32 bytes")
+        return self

@@ -1,0 +1,107 @@
+"""What the API writes before any workflow exists: a claimed idempotency key, a new account."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import asyncpg
+
+from brokerage.contracts.commands import Reply
+from brokerage.domain.ledger import opening_postings
+from brokerage.storage.pool import Pool, connection
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a key stands for.
+
+    `new`: this call claimed it. `known`: claimed before with the same body; `reply` is the stored
+    answer if there is one. `mismatch`: claimed with another body. `no-account`: nothing claimed.
+    Time and price are those that every later step uses.
+    """
+
+    state: Literal["new", "known", "mismatch", "no-account"]
+    claimed_at_ms: int
+    last_price_cents: int
+    reply: Reply | None
+
+
+async def claim_key(
+    pool: "Pool[asyncpg.Record]",
+    *,
+    user_id: str,
+    key: str,
+    order_id: str,
+    body_hash: bytes,
+    last_price_cents: int,
+) -> Claim:
+    """Claim (user, key) for this body, or learn what became of it. Raises DatabaseUnavailable."""
+    async with connection(pool) as database:
+        row = await database.fetchrow(
+            "SELECT * FROM claim_key($1, $2, $3, $4, $5)",
+            user_id,
+            key,
+            order_id,
+            body_hash,
+            last_price_cents,
+        )
+    if row is None:
+        raise RuntimeError("claim_key always returns a row")
+    reply = Reply(row["reply_status"], row["reply_body"]) if row["reply_status"] else None
+    claimed_at_ms = int(row["claimed_at"].timestamp() * 1000)
+    return Claim(row["state"], claimed_at_ms, row["last_price_cents"], reply)
+
+
+async def stored_reply(pool: "Pool[asyncpg.Record]", user_id: str, key: str) -> Reply | None:
+    """The definitive answer kept for a key, if it has one by now."""
+    async with connection(pool) as database:
+        row = await database.fetchrow(
+            "SELECT reply_status, reply_body FROM idempotency_keys WHERE user_id = $1 AND key = $2",
+            user_id,
+            key,
+        )
+    return Reply(row["reply_status"], row["reply_body"]) if row and row["reply_status"] else None
+
+
+async def open_account(
+    pool: "Pool[asyncpg.Record]", user_id: str, cash_cents: int, shares: Mapping[str, int]
+) -> bool:
+    """Open an account with an endowment; False if the user has one already, which stays as it is.
+
+    Development only: a production account is opened by a process of its own, after checks that are
+    not ours.
+    """
+    postings = opening_postings(cash_cents, shares)
+    async with connection(pool) as database, database.transaction():
+        opened = await database.fetchval(
+            "INSERT INTO accounts (user_id, cash_cents) VALUES ($1, $2) "
+            "ON CONFLICT DO NOTHING RETURNING true",
+            user_id,
+            cash_cents,
+        )
+        if not opened:
+            return False
+        await database.execute(
+            "INSERT INTO positions (user_id, symbol, shares) "
+            "SELECT $1, * FROM unnest($2::text[], $3::bigint[])",
+            user_id,
+            list(shares),
+            list(shares.values()),
+        )
+        await database.execute(
+            "INSERT INTO ledger_entries (user_id, source, leg, account, asset, amount, booked_at) "
+            "SELECT $1, 'opening', leg, account, asset, amount, now() "
+            "FROM unnest($2::text[], $3::text[], $4::bigint[]) "
+            "WITH ORDINALITY AS posting (account, asset, amount, leg)",
+            user_id,
+            [posting.account.value for posting in postings],
+            [posting.asset for posting in postings],
+            [posting.amount for posting in postings],
+        )
+    return True
+
+
+DEVELOPMENT_CASH_CENTS = 100_000_00
+DEVELOPMENT_SHARES: Mapping[str, int] = {"SPY": 100, "IBM": 100, "AIG": 200, "BAC": 1_000}
+"""What a development account starts with: the symbols of the recorded tape, so that a newcomer can
+sell as well as buy."""

@@ -1,0 +1,1 @@
+"""The schema's history, applied by Alembic; `brokerage.storage.migrate` runs it."""

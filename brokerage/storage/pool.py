@@ -1,0 +1,80 @@
+"""The pool of Postgres connections, and what may be waited for on it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from brokerage.runtime.settings import Settings
+
+ACQUIRE_TIMEOUT_SECONDS: Final = 0.5
+STATEMENT_TIMEOUT_SECONDS: Final = 2.0
+LOCK_TIMEOUT_SECONDS: Final = 0.5
+
+Pool = asyncpg.Pool
+Connection = PoolConnectionProxy
+
+
+class DatabaseUnavailable(Exception):
+    """Postgres did not answer, or not in time. After a write: whether it happened is unknown."""
+
+
+@asynccontextmanager
+async def open_pool(settings: Settings) -> AsyncIterator["Pool[asyncpg.Record]"]:
+    """Connect and hold the connections open; close them on the way out, waiting a little."""
+    pool = await asyncpg.create_pool(
+        settings.database_url,
+        min_size=2,
+        max_size=settings.database_pool_size,
+        command_timeout=STATEMENT_TIMEOUT_SECONDS,
+        timeout=5,
+        server_settings={
+            "application_name": "sherwood",
+            "statement_timeout": f"{int(STATEMENT_TIMEOUT_SECONDS * 1000)}",
+            "lock_timeout": f"{int(LOCK_TIMEOUT_SECONDS * 1000)}",
+            "idle_in_transaction_session_timeout": "5000",
+            "timezone": "UTC",
+            # The plans of the few statements here never depend on the parameters' values.
+            "plan_cache_mode": "force_generic_plan",
+            "jit": "off",
+        },
+    )
+    try:
+        yield pool
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), timeout=3)
+        except TimeoutError:
+            pool.terminate()
+
+
+@asynccontextmanager
+async def connection(
+    pool: "Pool[asyncpg.Record]", deadline_seconds: float = STATEMENT_TIMEOUT_SECONDS
+) -> AsyncIterator["Connection[asyncpg.Record]"]:
+    """A connection for at most `deadline_seconds`, the wait for it included.
+
+    Raises `DatabaseUnavailable` for every way in which Postgres can be away: the driver's own
+    timeouts do not hold when the server is frozen, so an outer deadline does.
+    """
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as acquired:
+                yield acquired
+    except (
+        TimeoutError,
+        OSError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.LockNotAvailableError,
+        asyncpg.DeadlockDetectedError,
+        asyncpg.SerializationError,
+        asyncpg.IdleInTransactionSessionTimeoutError,
+    ) as error:
+        raise DatabaseUnavailable(repr(error)) from error

@@ -1,0 +1,155 @@
+"""What is read outside the transactions that write. Always from the primary: an order that was
+answered must be seen by the next request.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from brokerage.domain.orders import Order
+from brokerage.storage.pool import Pool, connection
+from brokerage.storage.rows import ORDER_COLUMNS, order_from
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Whose an order is."""
+
+    order_id: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A user's shares of one symbol, those held for open sells included."""
+
+    symbol: str
+    shares: int
+    held_shares: int
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """A user's balances of one moment; `as_of_seq` is the last order event they include."""
+
+    cash_cents: int
+    held_cents: int
+    positions: list[Position]
+    as_of_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersPage:
+    """Orders, newest first, and the last order event they include."""
+
+    orders: list[Order]
+    as_of_seq: int
+
+
+async def order_of_user(pool: "Pool[asyncpg.Record]", user_id: str, order_id: str) -> Order | None:
+    """The user's order, or None: another user's order looks exactly like none."""
+    async with connection(pool) as database:
+        row = await database.fetchrow(
+            f"SELECT {ORDER_COLUMNS} FROM orders WHERE user_id = $1 AND order_id = $2",  # noqa: S608 - columns are a constant
+            user_id,
+            order_id,
+        )
+    return order_from(row) if row else None
+
+
+async def orders_page(
+    pool: "Pool[asyncpg.Record]",
+    user_id: str,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+    statuses: Sequence[str] | None = None,
+    symbol: str | None = None,
+    idempotency_key: str | None = None,
+) -> OrdersPage:
+    """At most `limit` orders older than `before` (creation time and id of the last one seen)."""
+    created_at, order_id = before if before else (None, None)
+    async with (
+        connection(pool) as database,
+        database.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        seq = await database.fetchval("SELECT event_seq FROM accounts WHERE user_id = $1", user_id)
+        rows = await database.fetch(
+            f"""
+            SELECT {ORDER_COLUMNS} FROM orders
+            WHERE user_id = $1
+              AND ($2::timestamptz IS NULL OR (created_at, order_id) < ($2, $3::uuid))
+              AND ($4::text[] IS NULL OR status = ANY ($4))
+              AND ($5::text IS NULL OR symbol = $5)
+              AND ($6::uuid IS NULL OR idempotency_key = $6)
+            ORDER BY created_at DESC, order_id DESC
+            LIMIT $7
+            """,  # noqa: S608 - columns are a constant
+            user_id,
+            created_at,
+            order_id,
+            statuses,
+            symbol,
+            idempotency_key,
+            limit,
+        )
+    return OrdersPage([order_from(row) for row in rows], seq or 0)
+
+
+async def portfolio(pool: "Pool[asyncpg.Record]", user_id: str) -> Portfolio | None:
+    """The user's cash and positions in one snapshot, or None without an account."""
+    async with (
+        connection(pool) as database,
+        database.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        account = await database.fetchrow(
+            "SELECT cash_cents, held_cents, event_seq FROM accounts WHERE user_id = $1", user_id
+        )
+        if account is None:
+            return None
+        rows = await database.fetch(
+            "SELECT symbol, shares, held_shares FROM positions "
+            "WHERE user_id = $1 AND shares <> 0 ORDER BY symbol",
+            user_id,
+        )
+    return Portfolio(
+        account["cash_cents"],
+        account["held_cents"],
+        [Position(row["symbol"], row["shares"], row["held_shares"]) for row in rows],
+        account["event_seq"],
+    )
+
+
+async def route_of_external(pool: "Pool[asyncpg.Record]", external_order_id: str) -> Route | None:
+    """Whose order the exchange means by its id, once an acknowledgement has told us."""
+    async with connection(pool) as database:
+        row = await database.fetchrow(
+            "SELECT order_id, user_id FROM external_orders WHERE external_order_id = $1",
+            external_order_id,
+        )
+    return Route(str(row["order_id"]), row["user_id"]) if row else None
+
+
+async def route_of_order(pool: "Pool[asyncpg.Record]", order_id: str) -> Route | None:
+    """Whose order this is, from the moment it was reserved."""
+    async with connection(pool) as database:
+        row = await database.fetchrow(
+            "SELECT order_id, user_id FROM order_routes WHERE order_id = $1", order_id
+        )
+    return Route(str(row["order_id"]), row["user_id"]) if row else None
+
+
+async def settled_feed_seq(pool: "Pool[asyncpg.Record]") -> int:
+    """The member sequence up to which everything the exchange reported is booked; 0 if nothing."""
+    async with connection(pool) as database:
+        seq = await database.fetchval(
+            """
+            SELECT r.feed_seq FROM execution_reports r
+            WHERE EXISTS (SELECT FROM execution_reports WHERE feed_seq = 1)
+              AND NOT EXISTS (SELECT FROM execution_reports n WHERE n.feed_seq = r.feed_seq + 1)
+            ORDER BY r.feed_seq LIMIT 1
+            """
+        )
+    return seq or 0

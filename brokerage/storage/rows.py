@@ -1,0 +1,40 @@
+"""Rows as domain values."""
+
+import asyncpg
+
+from brokerage.domain.orders import Order, OrderStatus, OrderType, Outcome, Side, TimeInForce
+
+ORDER_COLUMNS = (
+    "order_id, user_id, symbol, side, order_type, time_in_force, shares, limit_price_cents, "
+    "price_cents, send_by, created_at, updated_at, status, outcome, filled_shares, "
+    "filled_notional_cents, executed_shares, final_shares, end_status, external_order_id, reason, "
+    "version"
+)
+
+
+def order_from(row: asyncpg.Record) -> Order:
+    """An order from its row."""
+    return Order(
+        order_id=str(row["order_id"]),
+        user_id=row["user_id"],
+        symbol=row["symbol"],
+        side=Side(row["side"]),
+        order_type=OrderType(row["order_type"]),
+        time_in_force=TimeInForce(row["time_in_force"]),
+        shares=row["shares"],
+        limit_price_cents=row["limit_price_cents"],
+        price_cents=row["price_cents"],
+        send_by=row["send_by"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        status=OrderStatus(row["status"]),
+        outcome=Outcome(row["outcome"]),
+        filled_shares=row["filled_shares"],
+        filled_notional_cents=row["filled_notional_cents"],
+        executed_shares=row["executed_shares"],
+        final_shares=row["final_shares"],
+        end_status=OrderStatus(row["end_status"]) if row["end_status"] else None,
+        external_order_id=row["external_order_id"],
+        reason=row["reason"],
+        version=row["version"],
+    )

@@ -1,0 +1,327 @@
+"""What the exchange promises its members: every message of its order API and of its feed.
+
+This module is the whole of what a member may know of the exchange. It imports nothing of the
+exchange and nothing of any member. Money is whole cents, quantities are whole shares, times are
+milliseconds since the Unix epoch, UTC. On the wire all of it is JSON with camelCase names.
+
+A member names itself in the header `X-Member` (a query parameter `member` on the feed).
+
+The order API (HTTP):
+
+| Request | Body | Answer |
+|---|---|---|
+| `POST /v1/orders` | `Placement` | `PlacementReply` |
+| `POST /v1/orders/batch` | `PlacementBatch` (1 to `BATCH_MAX`) | `PlacementBatchReply`, same order |
+| `POST /v1/cancels` | `Cancellation` | `CancelReply` |
+| `POST /v1/cancels/all` | `MassCancellation` | `MassCancelReply` |
+| `GET /v1/orders/{orderId}` | | `OrderReport`, or 404 `Problem` |
+| `GET /v1/orders/by-client-id/{clientOrderId}` | | `OrderReport`, or 404 `Problem` |
+| `GET /v1/orders?after=&limit=` | | `OrderPage`, oldest first |
+| `GET /v1/executions?after=&limit=` | | `ExecutionPage`, oldest first |
+| `GET /v1/status` | | `Status` |
+
+A refusal by the rules of the market is a `200` with outcome `refused`: an answer, kept for good.
+A body that is not a placement at all is `422` with a `Problem`. Anything else (5xx, no answer, an
+unreadable one) tells nothing about what became of the order.
+
+The feed (`WS /v1/feed?member=&afterMember=&afterTrade=`): each text frame is a JSON array of
+`FeedMessage`. The first is `Hello`. Sequences: `Trade.seq` counts public trades; the messages that
+concern one member (`Execution`, `Bust`, `Correction`, `End`) share a second, gapless `seq` of that
+member. A number in the query is the last one the member has seen, all later ones are replayed
+first. Member messages are replayable from the very first; public trades for at least
+`TRADE_REPLAY_SECONDS` (older, or no `afterTrade`: a `Snapshot` stands in for what is missed).
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+BATCH_MAX: Final = 50
+PAGE_MAX: Final = 1_000
+HEARTBEAT_SECONDS: Final = 1.0
+TRADE_REPLAY_SECONDS: Final = 600
+VISIBILITY_SECONDS: Final = 2.0
+"""An accepted order is visible to queries no later than this; to cancels it is visible at once."""
+
+Side = Literal["buy", "sell"]
+TimeInForce = Literal["day", "gtc", "ioc"]
+OrderStatus = Literal["open", "filled", "cancelled", "expired", "rejected"]
+
+
+class Message(msgspec.Struct, frozen=True, rename="camel"):
+    """Base of all messages: immutable, camelCase on the wire."""
+
+
+class Placement(Message, forbid_unknown_fields=True):
+    """One order. Repeating a `client_order_id` returns the order it named first, never a second.
+
+    `account` is opaque to the exchange and echoed in everything that concerns the order. A
+    placement that is new at the exchange after `send_by_ms` is refused.
+    """
+
+    client_order_id: str
+    account: str
+    symbol: str
+    side: Side
+    price_cents: int
+    shares: int
+    send_by_ms: int
+    time_in_force: TimeInForce = "day"
+
+
+class PlacementBatch(Message, forbid_unknown_fields=True):
+    """Several orders in one request; each is answered on its own."""
+
+    orders: list[Placement]
+
+
+class OrderReport(Message):
+    """An order as the exchange has it. `cumulative_shares` is what was ever executed of it."""
+
+    order_id: str
+    client_order_id: str
+    account: str
+    symbol: str
+    side: Side
+    price_cents: int
+    shares: int
+    time_in_force: TimeInForce
+    status: OrderStatus
+    cumulative_shares: int
+    cumulative_notional_cents: int
+    placed_at_ms: int
+    reason: str | None = None
+
+
+class PlacementReply(Message):
+    """`accepted` with the order as it is now, or `refused` with a stable `code` and a `reason`.
+
+    A refused placement is remembered under its `client_order_id`; a repeat is refused the same.
+    Codes: `unknown-symbol`, `invalid-terms`, `past-send-by`, `cancelled-before-placed`, `halted`,
+    `market-closed`, `terms-differ` (the id was used with other terms), `refused` (by a fault rule).
+    """
+
+    client_order_id: str
+    outcome: Literal["accepted", "refused"]
+    order: OrderReport | None = None
+    code: str | None = None
+    reason: str | None = None
+
+
+class PlacementBatchReply(Message):
+    """One reply for each placement, in the order of the request."""
+
+    replies: list[PlacementReply]
+
+
+class Cancellation(Message, forbid_unknown_fields=True):
+    """Cancel one order, named by exactly one of the two ids."""
+
+    client_order_id: str | None = None
+    order_id: str | None = None
+
+
+class CancelReply(Message):
+    """What became of a cancel.
+
+    `cancelled`: the order is off the book now (or was cancelled before). `too-late`: it had ended
+    another way (`order.status` says how). `unknown-remembered`: no such client order id; a later
+    placement under it will be refused. `refused`: the order is live and stays so.
+    """
+
+    outcome: Literal["cancelled", "too-late", "unknown-remembered", "refused"]
+    order: OrderReport | None = None
+    code: str | None = None
+    reason: str | None = None
+
+
+class MassCancellation(Message, forbid_unknown_fields=True):
+    """Cancel every live order of the member, or those of one account or symbol."""
+
+    account: str | None = None
+    symbol: str | None = None
+
+
+class MassCancelReply(Message):
+    """The orders that were taken off the book."""
+
+    cancelled: list[OrderReport]
+
+
+class Problem(Message):
+    """An error that is not an answer about an order (RFC 9457 names)."""
+
+    status: int
+    code: str
+    detail: str
+
+
+class OrderPage(Message):
+    """Orders in the order they arrived; `next_after` is the cursor of the following page."""
+
+    items: list[OrderReport]
+    next_after: str | None = None
+
+
+class Execution(Message, tag="execution", tag_field="type"):
+    """One match of a member's order. `execution_id` is never used twice.
+
+    The feed names the order by the exchange's own id only.
+    """
+
+    seq: int
+    execution_id: str
+    order_id: str
+    account: str
+    symbol: str
+    side: Side
+    price_cents: int
+    shares: int
+    cumulative_shares: int
+    at_ms: int
+
+
+class ExecutionPage(Message):
+    """A member's executions, oldest first, as they stand after busts and corrections."""
+
+    items: list[Execution]
+    next_after: int | None = None
+
+
+class Bust(Message, tag="bust", tag_field="type"):
+    """An execution that is declared never to have happened."""
+
+    seq: int
+    bust_id: str
+    execution_id: str
+    order_id: str
+    account: str
+    symbol: str
+    cumulative_shares: int
+    at_ms: int
+
+
+class Correction(Message, tag="correction", tag_field="type"):
+    """An execution whose price or shares were wrong; the new values replace the old."""
+
+    seq: int
+    correction_id: str
+    execution_id: str
+    order_id: str
+    account: str
+    symbol: str
+    price_cents: int
+    shares: int
+    cumulative_shares: int
+    at_ms: int
+
+
+class End(Message, tag="end", tag_field="type"):
+    """An order left the book without the member asking: it expired, or the exchange cancelled it.
+
+    `cumulative_shares` is all that was ever executed of it.
+    """
+
+    seq: int
+    order_id: str
+    account: str
+    symbol: str
+    status: Literal["expired", "cancelled"]
+    cumulative_shares: int
+    reason: str
+    at_ms: int
+
+
+class Trade(Message, tag="trade", tag_field="type"):
+    """A public print. `at_ms` is when it was emitted, `tape_at_ms` when it was recorded."""
+
+    seq: int
+    symbol: str
+    price_cents: int
+    shares: int
+    at_ms: int
+    tape_at_ms: int | None = None
+
+
+class Listing(Message):
+    """A symbol of the directory."""
+
+    symbol: str
+    name: str
+
+
+class Hello(Message, tag="hello", tag_field="type"):
+    """First message of a connection: the directory, and where both sequences stand."""
+
+    session: str
+    listings: list[Listing]
+    member_seq: int
+    trade_seq: int
+    heartbeat_seconds: float
+
+
+class DayStatistics(Message):
+    """The trading day of one symbol so far; `seq` is the last trade it includes."""
+
+    symbol: str
+    seq: int
+    price_cents: int
+    open_cents: int
+    high_cents: int
+    low_cents: int
+    volume: int
+    at_ms: int
+
+
+class Snapshot(Message, tag="snapshot", tag_field="type"):
+    """Every symbol as of `trade_seq`; stands in for trades that are no longer replayed."""
+
+    trade_seq: int
+    symbols: list[DayStatistics]
+
+
+class Heartbeat(Message, tag="heartbeat", tag_field="type"):
+    """Sent every `HEARTBEAT_SECONDS`, also when nothing trades. Both numbers are the newest sent."""
+
+    member_seq: int
+    trade_seq: int
+    at_ms: int
+
+
+class DayStart(Message, tag="day", tag_field="type"):
+    """A new trading day of the market began: open, high, low and volume start anew."""
+
+    trade_seq: int
+    at_ms: int
+
+
+FeedMessage = (
+    Hello | Snapshot | Heartbeat | DayStart | Trade | Execution | Bust | Correction | End
+)
+
+
+class MemberCounts(Message):
+    """What one member did since the exchange process started; orders and executions since ever."""
+
+    open_connections: int
+    open_feed_connections: int
+    connections_max: int
+    requests: int
+    requests_by_route: dict[str, int]
+    orders: int
+    executions: int
+    member_seq: int
+
+
+class Status(Message):
+    """The state of the market, and the counts by member."""
+
+    state: Literal["open", "closed"]
+    speed: float
+    market_position: int
+    trade_seq: int
+    symbols: int
+    trades_per_second: float
+    feed_connections: int
+    halted: list[str]
+    members: dict[str, MemberCounts]

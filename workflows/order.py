@@ -1,0 +1,222 @@
+"""One order, from its request to the last share the exchange counts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy, VersioningBehavior
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from activities.exchange import ExchangeActivities
+from activities.orders import OrderActivities
+from brokerage.contracts.commands import (
+    CancelOrder,
+    CancelRequested,
+    OrderKey,
+    OrderState,
+    Reply,
+    SettleRequest,
+    StartOrder,
+    SubmitRequest,
+    adopt_order,
+)
+from brokerage.contracts.events import ExecutionReport
+from workflows import policies
+
+PENDING = "pending"
+PENDING_CANCEL = "pending_cancel"
+Question = Literal["submission", "cancel"]
+OPEN = frozenset({PENDING, "submitted", "partially_filled", PENDING_CANCEL})
+
+
+@workflow.defn(name="OrderWorkflow", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class OrderWorkflow:
+    """The only writer of one order. Handlers note what is asked and wait; `run` acts."""
+
+    @workflow.init
+    def __init__(self, start: StartOrder) -> None:
+        self._start = start
+        self._key = OrderKey(start.order_id, start.user_id)
+        self._state: OrderState | None = None
+        self._answered = False
+        self._waiting: dict[str, ExecutionReport] = {}
+        self._settled: set[str] = set()
+        self._cancel: CancelOrder | None = None
+        self._asking: dict[Question, asyncio.Task[None]] = {}
+
+    @workflow.run
+    async def run(self, start: StartOrder) -> str:
+        await self._enter()
+        while True:
+            self._ask_the_exchange()
+            await workflow.wait_condition(lambda: self._has_work() or self._is_over())
+            if self._cancel is not None:
+                await self._record_cancel(self._cancel)
+            elif self._waiting:
+                await self._settle()
+            elif self._is_over():
+                # A handler that is still at work may bring more of it.
+                await workflow.wait_condition(
+                    lambda: workflow.all_handlers_finished() or self._has_work()
+                )
+                if not self._has_work():
+                    return self._known.status
+            if workflow.info().is_continue_as_new_suggested() and not self._asking:
+                await workflow.wait_condition(
+                    lambda: workflow.all_handlers_finished() or self._has_work()
+                )
+                if not self._has_work():
+                    workflow.continue_as_new(adopt_order(self._key.order_id, self._key.user_id))
+
+    @workflow.update
+    async def placed(self) -> Reply | None:
+        """The first definitive reply, or None when the fast path ended without one."""
+        await workflow.wait_condition(lambda: self._answered)
+        return self._state.reply if self._state else None
+
+    @workflow.update
+    async def fill(self, reports: list[ExecutionReport]) -> list[str]:
+        """Book what the exchange reports; returns the ids that are booked."""
+        ids = [report.report_id for report in reports]
+        for report in reports:
+            if report.report_id not in self._settled:
+                self._waiting[report.report_id] = report
+        await workflow.wait_condition(lambda: self._settled.issuperset(ids))
+        return ids
+
+    @workflow.update
+    async def cancel(self, request: CancelOrder) -> None:
+        """Note that the customer wants the rest gone; returns once that is on record."""
+        self._cancel = request
+        await workflow.wait_condition(lambda: self._cancel is None)
+
+    @cancel.validator
+    def _cancel_is_new(self, request: CancelOrder) -> None:
+        if self._cancel is not None or (self._state and self._state.status == PENDING_CANCEL):
+            raise ApplicationError("a cancel is under way", type="cancel-pending")
+        if self._state is not None and self._state.status not in OPEN:
+            raise ApplicationError("the order has ended", type="order-ended")
+
+    @property
+    def _known(self) -> OrderState:
+        if self._state is None:
+            raise ApplicationError("the order has no row yet")
+        return self._state
+
+    def _has_work(self) -> bool:
+        return (
+            self._cancel is not None or bool(self._waiting) or self._exchange_to_ask() is not None
+        )
+
+    def _is_over(self) -> bool:
+        return self._known.settled and not self._asking
+
+    async def _enter(self) -> None:
+        """Reach a row, and on the fast path the exchange's answer to it."""
+        if self._start.adopt:
+            self._adopt(await _surely(OrderActivities.adopt, self._key))
+            self._answered = True
+            return
+        try:
+            self._adopt(await _locally(OrderActivities.reserve, self._start, policies.TWICE))
+        except ActivityError:
+            # The caller is not kept waiting for what may take a while; the row will answer it.
+            self._answered = True
+            self._adopt(await _patiently(OrderActivities.reserve, self._start))
+            return
+        if self._known.status == PENDING:
+            await self._submit()
+        self._answered = True
+
+    async def _submit(self) -> None:
+        """Send the order once; without a definite answer the slow path takes over."""
+        request = SubmitRequest(
+            self._key.order_id, self._key.user_id, repeated=not self._known.created
+        )
+        try:
+            self._adopt(await _locally(ExchangeActivities.submit, request, policies.ONCE))
+        except ActivityError:
+            workflow.logger.info("outcome unknown, resolving")
+
+    def _adopt(self, state: OrderState) -> None:
+        """Take over what the row says. Two activities may answer out of order: the newer wins."""
+        if self._state is None or state.version >= self._state.version:
+            self._state = state
+
+    def _exchange_to_ask(self) -> Question | None:
+        """What the exchange has yet to answer and nobody asks it."""
+        state = self._known
+        if state.status == PENDING and "submission" not in self._asking:
+            return "submission"
+        if state.status == PENDING_CANCEL and not state.ended and "cancel" not in self._asking:
+            return "cancel"
+        return None
+
+    def _ask_the_exchange(self) -> None:
+        """Start asking beside everything else: settling never waits for an exchange call."""
+        question = self._exchange_to_ask()
+        if question is not None:
+            self._asking[question] = asyncio.create_task(self._ask(question))  # noqa: TID251 - kept, and run waits for it
+
+    async def _ask(self, question: Question) -> None:
+        try:
+            if question == "submission":
+                self._adopt(await _patiently(ExchangeActivities.resolve_submission, self._key))
+            else:
+                self._adopt(await _surely(ExchangeActivities.send_cancel, self._key, policies.ONCE))
+        finally:
+            del self._asking[question]
+
+    async def _record_cancel(self, request: CancelOrder) -> None:
+        command = CancelRequested(
+            self._key.order_id, self._key.user_id, request.actor, request.address
+        )
+        self._adopt(await _surely(OrderActivities.request_cancel, command))
+        self._cancel = None
+
+    async def _settle(self) -> None:
+        request = SettleRequest(self._key.order_id, self._key.user_id, list(self._waiting.values()))
+        result = await _surely(OrderActivities.settle, request)
+        self._adopt(result.state)
+        for report_id in result.settled_ids:
+            self._settled.add(report_id)
+            self._waiting.pop(report_id, None)
+
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+Activity = Callable[[Any, Argument], Awaitable[Result]]
+
+
+async def _locally(
+    activity: Activity[Argument, Result], argument: Argument, retry: RetryPolicy
+) -> Result:
+    """Within this workflow task, for at most `FAST_TIMEOUT`; raises `ActivityError` after that."""
+    return await workflow.execute_local_activity_method(
+        activity,
+        argument,
+        schedule_to_close_timeout=policies.FAST_TIMEOUT,
+        retry_policy=retry,
+        local_retry_threshold=policies.LOCAL_RETRY_THRESHOLD,
+    )
+
+
+async def _patiently(activity: Activity[Argument, Result], argument: Argument) -> Result:
+    """As a normal activity, retried without limit, visible to operators while it waits."""
+    return await workflow.execute_activity_method(
+        activity,
+        argument,
+        start_to_close_timeout=policies.SLOW_ATTEMPT_TIMEOUT,
+        retry_policy=policies.UNTIL_DONE,
+    )
+
+
+async def _surely(
+    activity: Activity[Argument, Result], argument: Argument, retry: RetryPolicy = policies.TWICE
+) -> Result:
+    """Locally if that works, patiently otherwise."""
+    try:
+        return await _locally(activity, argument, retry)
+    except ActivityError:
+        return await _patiently(activity, argument)
