@@ -1,4 +1,4 @@
-"""How a process reaches Temporal: the same way in the API, the workers and the executions process."""
+"""How a process reaches Temporal: the same in the API, the workers and the executions process."""
 
 from datetime import timedelta
 

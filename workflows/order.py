@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, VersioningBehavior
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.exchange import ExchangeActivities
@@ -30,7 +31,7 @@ Question = Literal["submission", "cancel"]
 OPEN = frozenset({PENDING, "submitted", "partially_filled", PENDING_CANCEL})
 
 
-@workflow.defn(name="OrderWorkflow", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name="OrderWorkflow")
 class OrderWorkflow:
     """The only writer of one order. Handlers note what is asked and wait; `run` acts."""
 
@@ -141,8 +142,12 @@ class OrderWorkflow:
 
     def _adopt(self, state: OrderState) -> None:
         """Take over what the row says. Two activities may answer out of order: the newer wins."""
-        if self._state is None or state.version >= self._state.version:
+        before = self._state
+        if before is None:
             self._state = state
+        elif state.version >= before.version:
+            # The first reply is told once; what comes later does not change it.
+            self._state = replace(state, reply=before.reply or state.reply)
 
     def _exchange_to_ask(self) -> Question | None:
         """What the exchange has yet to answer and nobody asks it."""

@@ -16,7 +16,7 @@ import asyncpg
 from brokerage.contracts.commands import Reply
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.problems import encode
-from brokerage.contracts.views import first_reply, order_view
+from brokerage.contracts.views import UNANSWERED, first_reply, order_view
 from brokerage.domain.booking import Books, Change, books_after
 from brokerage.domain.errors import InvariantBroken
 from brokerage.domain.ledger import CASH
@@ -72,7 +72,8 @@ class OpenBooks:
             await _insert_order(self._database, order, idempotency_key)
         elif not await _update_order(self._database, order):
             raise InvariantBroken(f"{order.order_id} is not at version {order.version - 1}")
-        reply = first_reply(order, change.refusal)
+        was_unanswered = self.order is None or self.order.status in UNANSWERED
+        reply = first_reply(order, change.refusal) if was_unanswered else None
         now = datetime.now(UTC)
         self.seq = await _store_consequences(
             self._database, change, reply, report, now, actor=actor, address=address
