@@ -1,0 +1,167 @@
+"""What every command shares: settings, consoles, a client, and errors turned into exit codes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+import httpx
+import msgspec
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from client.auth import BearerToken, DevelopmentUser, TokenCache
+from client.errors import NotAuthorised, OutcomeUnknown, Problem, SherwoodError, Unreachable
+from client.exit_codes import ExitCode, exit_code_of
+from client.render import order_line, show_line
+from client.retry import Retry, RetryPolicy
+from client.settings import ClientSettings
+from client.sherwood import Sherwood
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a test replaces; given to the command as typer's context object."""
+
+    http_transport: httpx.AsyncBaseTransport | None = None
+    policy: RetryPolicy | None = None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class Session:
+    """One run of one command.
+
+    `out` is for results alone, `notes` (standard error) for everything said beside them.
+    """
+
+    def __init__(self, wiring: Wiring, *, as_json: bool, user: str | None = None) -> None:
+        self.out = Console()
+        self.notes = Console(stderr=True)
+        self.as_json = as_json
+        self._wiring = wiring
+        self._user = user
+        try:
+            self._settings = ClientSettings()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "_".join(map(str, first["loc"])).upper()
+            self._fail(ExitCode.USAGE, "settings", f"SHERWOOD_{name}: {first['msg']}", cause=error)
+
+    def run(self, work: Callable[[Sherwood], Awaitable[T]], *, needs_user: bool = True) -> T:
+        """Return what `work` returns; leave the command with an exit code if it fails."""
+        auth = self._auth()
+        if auth is None and needs_user:
+            self._fail(
+                ExitCode.NOT_AUTHORISED,
+                "no-token",
+                "no token: set SHERWOOD_TOKEN, or name a development user with --user NAME "
+                "or SHERWOOD_USER",
+            )
+
+        async def open_and_work() -> T:
+            async with Sherwood(
+                self.base_url,
+                auth=auth,
+                policy=self._wiring.policy,
+                on_retry=self._note_retry,
+                sleep=self._wiring.sleep,
+                http_transport=self._wiring.http_transport,
+            ) as sherwood:
+                return await work(sherwood)
+
+        try:
+            return asyncio.run(open_and_work())
+        except SherwoodError as error:
+            self.explain(error)
+            raise typer.Exit(exit_code_of(error)) from error
+
+    @property
+    def base_url(self) -> str:
+        """Where Sherwood is."""
+        return str(self._settings.api_url).rstrip("/")
+
+    def show_json(self, document: object) -> None:
+        """Write one JSON document, indented."""
+        text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+        if self.out.is_terminal:
+            self.out.print_json(text)
+        else:
+            show_line(self.out, text)
+
+    def note(self, text: str) -> None:
+        """Say something beside the result; nothing with `--json`, whose readers are programs."""
+        if not self.as_json:
+            show_line(self.notes, text)
+
+    def _auth(self) -> httpx.Auth | None:
+        cache = TokenCache(self._settings.cache_folder)
+        if self._user is not None:
+            return DevelopmentUser(self.base_url, self._user, cache)
+        if self._settings.token is not None:
+            return BearerToken(self._settings.token.get_secret_value())
+        if self._settings.user is not None:
+            return DevelopmentUser(self.base_url, self._settings.user, cache)
+        return None
+
+    def _note_retry(self, retry: Retry) -> None:
+        self.note(
+            f"{retry.reason}; attempt {retry.attempt + 1} of {retry.attempts_max} "
+            f"in {retry.delay_seconds:.1f} s"
+        )
+
+    def _fail(
+        self, code: ExitCode, name: str, detail: str, cause: Exception | None = None
+    ) -> NoReturn:
+        self._write_error({"code": name, "detail": detail, "retryable": False})
+        raise typer.Exit(code) from cause
+
+    def explain(self, error: SherwoodError) -> None:
+        """Say on standard error what went wrong, and what to do about it."""
+        facts: dict[str, object] = {"detail": str(error), "retryable": error.retryable}
+        match error:
+            case Problem():
+                facts |= {
+                    "code": error.code,
+                    "status": error.status,
+                    "detail": error.detail,
+                    "order": error.order,
+                    **error.extra,
+                }
+            case OutcomeUnknown():
+                facts |= {"code": "outcome-unknown", "idempotencyKey": error.key}
+            case Unreachable():
+                facts |= {"code": "unreachable"}
+            case _:
+                facts |= {"code": "unexpected-answer"}
+        if error.retry_after_seconds is not None:
+            facts["retryAfterSeconds"] = error.retry_after_seconds
+        self._write_error(facts)
+        match error:
+            case Problem(order=order) if order is not None:
+                self.note(f"{order.id}  {order_line(order)}")
+            case Problem(extra={"advice": str(advice)}):
+                self.note(advice)
+            case OutcomeUnknown():
+                self.note(
+                    f"find out, without placing twice: the same command with --key {error.key}"
+                )
+            case Unreachable():
+                self.note("is it running? `make up` starts one; SHERWOOD_API_URL names another")
+            case NotAuthorised():
+                self.note("a new token: `sherwood token USER`, or let --user USER fetch one")
+
+    def _write_error(self, facts: dict[str, object]) -> None:
+        if self.as_json:
+            show_line(self.notes, msgspec.json.encode({"error": facts}).decode())
+            return
+        code = facts["code"]
+        self.notes.print(
+            f"{facts['detail']} ({code})",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,150 @@
+"""What Sherwood's HTTP interface answers, as frozen structs.
+
+Cents and shares are ints, times are aware datetimes in UTC. A field the server adds later is
+ignored, and a status it adds later is just another string: an old client keeps working.
+"""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+Position = Literal["buy", "sell"]
+TimeInForce = Literal["day", "gtc", "ioc"]
+
+
+def _wire_name(field: str) -> str:
+    """Return `price_cents` as `priceInCents`: units last here, spelled out on the wire."""
+    first, *rest = field.split("_")
+    camel = first + "".join(word.capitalize() for word in rest)
+    return f"{camel.removesuffix('Cents')}InCents" if camel.endswith("Cents") else camel
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, rename=_wire_name):
+    """The common shape: immutable, by keyword, named on the wire as the interface names it."""
+
+
+class Token(Answer, frozen=True, kw_only=True):
+    """A bearer token and, where the server says so, when it ends."""
+
+    token: str
+    expires_at: datetime | None = None
+
+
+class Order(Answer, frozen=True, kw_only=True):
+    """One order. `price_cents` is the customer's limit, None for a market order."""
+
+    id: UUID
+    position: Position
+    symbol: str
+    num_shares: int
+    status: str
+    outcome: str | None = None
+    type: str | None = None
+    time_in_force: str | None = None
+    price_cents: int | None = None
+    external_order_id: str | None = None
+    filled_shares: int = 0
+    filled_notional_cents: int = 0
+    reason: str | None = None
+    version: int = 0
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def placement_is_unknown(self) -> bool:
+        """Whether the exchange has not yet said yes or no to this order."""
+        return self.outcome == "unknown" or (self.outcome is None and self.status == "pending")
+
+    @property
+    def cancel_is_unknown(self) -> bool:
+        """Whether a cancel of this order, once asked for, still waits for the exchange."""
+        return self.status in {"pending", "pending_cancel"}
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a placement: the order, and whether this key had already been answered."""
+
+    order: Order
+    replayed: bool
+
+
+class Cancellation(Answer, frozen=True, kw_only=True):
+    """The answer to a cancel: `ok` is False while the exchange has not answered."""
+
+    ok: bool
+    order: Order
+
+
+class OrderPage(Answer, frozen=True, kw_only=True):
+    """Orders, newest first; `next_cursor` asks for the page after this one."""
+
+    items: tuple[Order, ...]
+    next_cursor: str | None = None
+
+
+class Tick(Answer, frozen=True, kw_only=True):
+    """The newest price of a symbol; all but its name is None for one that never traded."""
+
+    symbol: str
+    price_cents: int | None = None
+    open_cents: int | None = None
+    high_cents: int | None = None
+    low_cents: int | None = None
+    volume: int | None = None
+    at: datetime | None = None
+    v: int | None = None
+
+    @property
+    def change_cents(self) -> int | None:
+        """Price less the day's opening price."""
+        if self.price_cents is None or self.open_cents is None:
+            return None
+        return self.price_cents - self.open_cents
+
+
+class ListedSymbol(Tick, frozen=True, kw_only=True):
+    """A symbol of the directory: its tick, and the company's name."""
+
+    name: str | None = None
+
+
+class SymbolPage(Answer, frozen=True, kw_only=True):
+    """Symbols of the directory; `next_cursor` asks for the page after this one."""
+
+    items: tuple[ListedSymbol, ...]
+    next_cursor: str | None = None
+
+
+class Holding(Answer, frozen=True, kw_only=True):
+    """Shares of one symbol; `held_shares` of them are promised to open sell orders."""
+
+    symbol: str
+    shares: int
+    held_shares: int = 0
+    price_cents: int | None = None
+    value_cents: int | None = None
+
+
+class Portfolio(Answer, frozen=True, kw_only=True):
+    """Cash and shares of one user. Buying power is cash less what open buy orders hold.
+
+    `as_of_seq` is the last order event this includes; values are at the prices of `at`.
+    """
+
+    user_id: str
+    cash_cents: int
+    held_cash_cents: int
+    buying_power_cents: int
+    positions: tuple[Holding, ...] = ()
+    total_value_cents: int | None = None
+    as_of_seq: int | None = None
+    at: datetime | None = None
+
+
+class Hello(Answer, frozen=True, kw_only=True):
+    """The first event of a price stream."""
+
+    stream_id: str | None = None
+    heartbeat_seconds: float | None = None

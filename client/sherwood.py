@@ -1,0 +1,211 @@
+"""The asynchronous client.
+
+async with Sherwood("http://127.0.0.1:8000", auth=BearerToken(token)) as sherwood:
+    placement = await sherwood.place("buy", "META", 10, price_cents=52_210)
+    async with aclosing(sherwood.prices(["META"])) as events:
+        async for event in events:
+            ...
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import httpx
+
+from client._answers import read
+from client._transport import Transport
+from client.errors import (
+    OutcomeUnknown,
+    RateLimited,
+    ServerFailed,
+    SherwoodError,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from client.models import (
+    Cancellation,
+    ListedSymbol,
+    Order,
+    OrderPage,
+    Placement,
+    Portfolio,
+    Position,
+    SymbolPage,
+    TimeInForce,
+    Token,
+)
+from client.prices import PriceEvent, follow_prices
+from client.retry import Backoff, Retry, RetryPolicy
+
+_POLL: Final = Backoff(first_seconds=0.2, max_seconds=2.0)
+# After one of these, an attempt that may have arrived leaves the placement undecided. Every other
+# answer (422, 401, ...) is given by key, so it holds for the earlier attempts as well.
+_UNDECIDED: Final = (Unreachable, Unavailable, ServerFailed, RateLimited, UnexpectedAnswer)
+
+
+class Sherwood:
+    """One Sherwood and one user; use it as `async with`.
+
+    Every method raises SherwoodError, see `client.errors`. Requests are repeated within the bounds
+    of `policy`; `on_retry` hears of it. `http_transport` replaces the network, for tests.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: httpx.Auth | None = None,
+        policy: RetryPolicy | None = None,
+        on_retry: Callable[[Retry], None] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        http_transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._transport = Transport(
+            base_url,
+            auth=auth,
+            policy=policy or RetryPolicy(),
+            on_retry=on_retry,
+            sleep=sleep,
+            http_transport=http_transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._transport.aclose()
+
+    async def development_token(self, user: str, *, scope: str | None = None) -> Token:
+        """Return a token for a user name; only a server in development hands them out."""
+        body = {"user": user} | ({"scope": scope} if scope else {})
+        return read(await self._transport.request("POST", "/dev/token", json=body), Token)
+
+    async def place(
+        self,
+        position: Position,
+        symbol: str,
+        num_shares: int,
+        *,
+        price_cents: int | None = None,
+        time_in_force: TimeInForce | None = None,
+        key: UUID | None = None,
+    ) -> Placement:
+        """Place an order, a market order without `price_cents`; repeating a `key` is harmless.
+
+        The order may come back undecided (`placement_is_unknown`): `wait_for_outcome` then. Raises
+        Refused with the stored order, and OutcomeUnknown, with the key to repeat, if no attempt
+        got a definite answer.
+        """
+        key = key or uuid4()  # made before anything is sent: every attempt is the same order
+        body: dict[str, str | int] = {
+            "position": position,
+            "symbol": symbol,
+            "numShares": num_shares,
+        }
+        if price_cents is not None:
+            body["priceInCents"] = price_cents
+        if time_in_force is not None:
+            body["timeInForce"] = time_in_force
+        try:
+            response = await self._transport.request(
+                "POST", "/order", json=body, headers={"Idempotency-Key": str(key)}
+            )
+            order = read(response, Order)
+        except UnexpectedAnswer as error:
+            raise OutcomeUnknown(key, error) from error
+        except _UNDECIDED as error:
+            if error.may_have_arrived:
+                raise OutcomeUnknown(key, error) from error
+            raise
+        return Placement(
+            order=order, replayed=response.headers.get("Idempotent-Replayed", "") == "true"
+        )
+
+    async def order(self, order_id: UUID) -> Order:
+        """Return one order. Raises NotFound, also for somebody else's."""
+        return read(await self._transport.request("GET", f"/order/{order_id}"), Order)
+
+    async def cancel(self, order_id: UUID) -> Cancellation:
+        """Cancel what is unfilled. Raises Refused with the final order if it is too late."""
+        return read(await self._transport.request("DELETE", f"/order/{order_id}"), Cancellation)
+
+    async def orders(
+        self,
+        *,
+        status: str | None = None,
+        symbol: str | None = None,
+        idempotency_key: UUID | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> OrderPage:
+        """Return a page of the user's orders, newest first.
+
+        `status` is `open`, `closed` or names of statuses separated by commas; `idempotency_key`
+        finds what a lost answer placed, without placing.
+        """
+        asked: dict[str, str | int | None] = {
+            "status": status,
+            "symbol": symbol,
+            "idempotencyKey": None if idempotency_key is None else str(idempotency_key),
+            "limit": limit,
+            "cursor": cursor,
+        }
+        params = {name: value for name, value in asked.items() if value is not None}
+        return read(await self._transport.request("GET", "/orders", params=params), OrderPage)
+
+    async def portfolio(self) -> Portfolio:
+        """Return cash, holds and positions."""
+        return read(await self._transport.request("GET", "/portfolio"), Portfolio)
+
+    async def symbols(self, *, cursor: str | None = None) -> SymbolPage:
+        """Return a page of the directory with the newest prices."""
+        params = {} if cursor is None else {"cursor": cursor}
+        return read(await self._transport.request("GET", "/symbols", params=params), SymbolPage)
+
+    async def symbol(self, name: str) -> ListedSymbol:
+        """Return one symbol with its newest price. Raises NotFound."""
+        path = f"/symbol/{quote(name, safe='')}"
+        return read(await self._transport.request("GET", path), ListedSymbol)
+
+    def prices(self, symbols: Iterable[str]) -> AsyncGenerator[PriceEvent, None]:
+        """Return the live prices of `symbols`, reconnecting for ever once connected.
+
+        Close it (`contextlib.aclosing`) when done. See `client.prices`.
+        """
+        return follow_prices(self._transport, tuple(symbols))
+
+    async def wait_for_outcome(self, order: Order, timeout_seconds: float) -> Order:
+        """Return the order once the exchange has said yes or no to it, or as last seen."""
+        return await self._wait(order, timeout_seconds, lambda seen: seen.placement_is_unknown)
+
+    async def wait_for_cancel(self, order: Order, timeout_seconds: float) -> Order:
+        """Return the order once its cancel was answered, or as last seen."""
+        return await self._wait(order, timeout_seconds, lambda seen: seen.cancel_is_unknown)
+
+    async def _wait(
+        self, order: Order, timeout_seconds: float, waiting: Callable[[Order], bool]
+    ) -> Order:
+        looks = 0
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while waiting(order):
+                    looks += 1
+                    await self._transport.sleep(_POLL.delay_seconds(looks))
+                    try:
+                        order = await self.order(order.id)
+                    except SherwoodError as error:
+                        if not error.retryable:
+                            raise
+        except TimeoutError:
+            pass  # the order as last seen says that it is still undecided
+        return order

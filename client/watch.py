@@ -1,0 +1,232 @@
+"""`sherwood watch`: what is known of the prices watched, and three ways to show it."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC
+from typing import Final, Protocol, Self
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live as LiveDisplay
+from rich.text import Text
+
+from client.models import Tick
+from client.prices import Connected, Disconnected, Live, PriceEvent, Prices, Stale
+from client.render import (
+    NOTHING,
+    Cell,
+    Column,
+    change_cells,
+    count,
+    dollars,
+    fitting_table,
+    show_line,
+)
+
+_COLUMNS: Final = (
+    Column("Symbol"),
+    Column("Price", is_number=True),
+    Column("Change", is_number=True),
+    Column("%", is_number=True),
+    Column("Open", is_number=True, is_optional=True),
+    Column("High", is_number=True, is_optional=True),
+    Column("Low", is_number=True, is_optional=True),
+    Column("Volume", is_number=True, is_optional=True),
+    Column("At (UTC)", is_optional=True),
+)
+
+
+class PriceBoard:
+    """The newest tick of each symbol watched, and how far it can be trusted (`state`)."""
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self.ticks: dict[str, Tick | None] = dict.fromkeys(symbols)
+        self.rising: dict[str, bool] = {}
+        self.state = "connecting"
+        self.was_connected = False
+        self._versions: dict[str, int] = {}
+
+    def apply(self, event: PriceEvent) -> tuple[Tick, ...]:
+        """Take in an event and return the ticks in it that are news."""
+        match event:
+            case Connected():
+                # A server begun anew counts versions from the start again.
+                self._versions.clear()
+                self.state, self.was_connected = "live", True
+            case Stale():
+                self.state = "stale"
+            case Live():
+                self.state = "live"
+            case Disconnected():
+                self.state = "disconnected"
+            case Prices(ticks):
+                return tuple(tick for tick in ticks if self._take(tick))
+        return ()
+
+    def _take(self, tick: Tick) -> bool:
+        if tick.v is not None:
+            if tick.v <= self._versions.get(tick.symbol, -1):
+                return False
+            self._versions[tick.symbol] = tick.v
+        before = self.ticks.get(tick.symbol)
+        old_cents = before.price_cents if before is not None else None
+        new_cents = tick.price_cents
+        if old_cents is not None and new_cents is not None and new_cents != old_cents:
+            self.rising[tick.symbol] = new_cents > old_cents
+        self.ticks[tick.symbol] = tick
+        return True
+
+
+class View(Protocol):
+    """A way to show a board as it changes; entered before the first event."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def show(self, event: PriceEvent, fresh: Sequence[Tick]) -> None:
+        """Show one event, `fresh` being the ticks in it that are news."""
+        ...
+
+
+class TableView:
+    """A table that changes in place, for a terminal."""
+
+    def __init__(self, console: Console, board: PriceBoard) -> None:
+        self._console = console
+        self._board = board
+        self._note = ""
+        self._display = LiveDisplay(
+            console=console, get_renderable=self._render, refresh_per_second=8
+        )
+
+    def __enter__(self) -> Self:
+        self._display.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._display.stop()
+
+    def show(self, event: PriceEvent, fresh: Sequence[Tick]) -> None:
+        """Note what the table cannot say; the display reads the board by itself."""
+        if isinstance(event, Disconnected):
+            self._note = f"{event.reason}; trying again in {event.retry_seconds:.1f} s"
+        elif isinstance(event, Connected):
+            self._note = ""
+
+    def _render(self) -> Group:
+        is_live = self._board.state == "live"
+        rows = [self._row(symbol, tick) for symbol, tick in self._board.ticks.items()]
+        table = fitting_table(self._console, _COLUMNS, rows)
+        if not is_live:
+            table.style = "dim"
+        state = Text(self._board.state.upper(), style="bold green" if is_live else "bold yellow")
+        if self._board.state == "stale":
+            state.append("  the exchange's feed is silent: prices may be old", style="yellow")
+        if self._note:
+            state.append(f"  {self._note}", style="yellow")
+        return Group(table, state)
+
+    def _row(self, symbol: str, tick: Tick | None) -> list[Cell]:
+        if tick is None or tick.price_cents is None:
+            return [symbol, *[NOTHING] * (len(_COLUMNS) - 1)]
+        rising = self._board.rising.get(symbol)
+        style = "bold" if rising is None else "bold green" if rising else "bold red"
+        return [
+            symbol,
+            Text(dollars(tick.price_cents), style=style),
+            *change_cells(tick),
+            dollars(tick.open_cents),
+            dollars(tick.high_cents),
+            dollars(tick.low_cents),
+            count(tick.volume),
+            _clock(tick)[:8],
+        ]
+
+
+class LineView:
+    """One aligned line a price, for a pipe or a file; all else goes to `notes`."""
+
+    def __init__(self, console: Console, notes: Console, symbols: Sequence[str]) -> None:
+        self._console = console
+        self._notes = notes
+        self._symbol_width = max(map(len, symbols))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def show(self, event: PriceEvent, fresh: Sequence[Tick]) -> None:
+        """Write a line for each fresh tick, or a note."""
+        for tick in fresh:
+            change, percent = change_cells(tick)
+            show_line(
+                self._console,
+                f"{_clock(tick):<12}  {tick.symbol:<{self._symbol_width}}  "
+                f"{dollars(tick.price_cents):>12}  {change!s:>10}  {percent!s:>8}",
+            )
+        match event:
+            case Stale():
+                show_line(self._notes, "stale: the exchange's feed is silent, prices may be old")
+            case Live():
+                show_line(self._notes, "live again")
+            case Disconnected(reason, retry_seconds):
+                show_line(
+                    self._notes, f"disconnected: {reason}; trying again in {retry_seconds:.1f} s"
+                )
+
+
+class JsonView:
+    """One JSON object a line; `event` says what it is, a `price` has the tick's fields too."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def show(self, event: PriceEvent, fresh: Sequence[Tick]) -> None:
+        """Write a line for each fresh tick, or for the event."""
+        for tick in fresh:
+            self._write({"event": "price", **msgspec.to_builtins(tick)})
+        match event:
+            case Connected(stream_id):
+                self._write({"event": "connected", "streamId": stream_id})
+            case Stale():
+                self._write({"event": "stale"})
+            case Live():
+                self._write({"event": "live"})
+            case Disconnected(reason, retry_seconds):
+                self._write(
+                    {
+                        "event": "disconnected",
+                        "detail": reason,
+                        "retrySeconds": round(retry_seconds, 3),
+                    }
+                )
+
+    def _write(self, line: dict[str, object]) -> None:
+        show_line(self._console, msgspec.json.encode(line).decode())
+
+
+async def watch(
+    events: AsyncIterator[PriceEvent], board: PriceBoard, view: View, count_max: int | None
+) -> bool:
+    """Show events until `count_max` prices were shown, for ever without; whether they were."""
+    shown = 0
+    async for event in events:
+        fresh = board.apply(event)
+        if count_max is not None:
+            fresh = fresh[: count_max - shown]
+        view.show(event, fresh)
+        shown += len(fresh)
+        if count_max is not None and shown >= count_max:
+            return True
+    return False
+
+
+def _clock(tick: Tick) -> str:
+    """Return the time of a tick in UTC to the millisecond."""
+    return NOTHING if tick.at is None else f"{tick.at.astimezone(UTC):%H:%M:%S.%f}"[:-3]

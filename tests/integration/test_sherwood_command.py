@@ -1,0 +1,133 @@
+"""The command as a user runs it: its own process, against every real server."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from devstack.stack import DevStack
+
+COMMAND_TIMEOUT_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command left behind."""
+
+    exit_code: int | None
+    out: str
+    notes: str
+
+    @property
+    def document(self) -> Any:
+        """Standard output as one JSON document."""
+        return json.loads(self.out)
+
+
+Sherwood = Callable[..., Awaitable[Ran]]
+
+
+@pytest.fixture
+def sherwood(stack: DevStack, tmp_path: Path) -> Sherwood:
+    """Run `sherwood` as a user of this test's own."""
+    user = f"cli-{uuid4().hex[:12]}"
+
+    async def run(*words: str, as_user: str = user) -> Ran:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "client.cli", *words),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+            env={
+                "SHERWOOD_API_URL": stack.api_url,
+                "SHERWOOD_USER": as_user,
+                "XDG_CACHE_HOME": str(tmp_path),
+            },
+        )
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_SECONDS):
+                out, notes = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise
+        return Ran(process.returncode, out.decode(), notes.decode())
+
+    return run
+
+
+async def test_bought_order_is_listed_and_changes_the_portfolio(sherwood: Sherwood) -> None:
+    before = (await sherwood("portfolio", "--json")).document
+
+    bought = await sherwood("buy", "meta", "2", "--wait", "30", "--json")
+    listed = await sherwood("orders", "--symbol", "META", "--json")
+    after = (await sherwood("portfolio", "--json")).document
+
+    assert bought.exit_code == 0, bought.notes
+    assert (bought.document["numShares"], bought.document["type"]) == (2, "market")
+    assert [order["id"] for order in listed.document["items"]] == [bought.document["id"]]
+    assert after["buyingPowerInCents"] < before["buyingPowerInCents"]
+
+
+async def test_repeated_key_is_the_same_order(sherwood: Sherwood) -> None:
+    words = ("buy", "META", "1", "--key", str(uuid4()), "--wait", "30", "--json")
+
+    first, second = await sherwood(*words), await sherwood(*words)
+    listed = await sherwood("orders", "--json")
+
+    assert (first.exit_code, second.exit_code) == (0, 0), first.notes + second.notes
+    assert first.document["id"] == second.document["id"]
+    assert len(listed.document["items"]) == 1
+
+
+async def test_order_far_from_the_market_waits_until_it_is_cancelled(sherwood: Sherwood) -> None:
+    price_cents = (await sherwood("symbols", "META", "--json")).document["items"][0]["priceInCents"]
+    limit = f"{price_cents // 200}.00"  # half the price: nobody sells at that
+
+    placed = await sherwood("buy", "META", "1", "--limit", limit, "--wait", "30", "--json")
+    cancelled = await sherwood("cancel", placed.document["id"], "--wait", "30", "--json")
+    again = await sherwood("cancel", placed.document["id"])
+
+    assert (placed.exit_code, placed.document["status"]) == (0, "submitted"), placed.notes
+    assert (cancelled.exit_code, cancelled.document["status"]) == (0, "cancelled")
+    assert again.exit_code == 0
+
+
+async def test_more_than_the_cash_buys_is_refused_with_the_amounts(sherwood: Sherwood) -> None:
+    refused = await sherwood("buy", "META", "5000", "--json")
+
+    error = json.loads(refused.notes)["error"]
+    assert (refused.exit_code, refused.out, error["status"]) == (3, "", 422)
+    assert error["order"]["status"] == "rejected"
+
+
+async def test_somebody_elses_order_is_not_found(sherwood: Sherwood) -> None:
+    placed = await sherwood("buy", "META", "1", "--wait", "30", "--json")
+
+    foreign = await sherwood("cancel", placed.document["id"], as_user=f"cli-{uuid4().hex[:12]}")
+
+    assert (placed.exit_code, foreign.exit_code) == (0, 4)
+
+
+async def test_watched_symbols_have_prices_at_once(sherwood: Sherwood) -> None:
+    watched = await sherwood("watch", "META", "AAPL", "--count", "2", "--seconds", "60", "--json")
+
+    lines = [json.loads(line) for line in watched.out.splitlines()]
+    prices = {line["symbol"]: line["priceInCents"] for line in lines if line["event"] == "price"}
+    assert watched.exit_code == 0, watched.notes
+    assert set(prices) == {"META", "AAPL"}
+    assert all(price > 0 for price in prices.values())
+
+
+async def test_token_alone_is_printed_and_works(sherwood: Sherwood) -> None:
+    token = await sherwood("token", "cli-operator", "--operator")
+
+    assert token.exit_code == 0, token.notes
+    assert len(token.out.split()) == 1
+    assert token.out.count(".") == 2
