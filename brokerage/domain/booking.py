@@ -17,6 +17,7 @@ from brokerage.domain.ledger import (
     execution_postings,
     user_amount,
 )
+from brokerage.domain.money import format_dollars
 from brokerage.domain.orders import Order, OrderStatus, Side
 
 Detail = Mapping[str, object]
@@ -88,16 +89,16 @@ def place(order: Order, books: Books) -> Change:
     """Take a new order in: hold its cash or shares, or keep it as rejected for want of them."""
     if order.side is Side.BUY:
         required, available = order.shares * order.price_cents, books.buying_power_cents
-        code, what = "insufficient-buying-power", "cents"
+        code, say = "insufficient-buying-power", format_dollars
     else:
         required, available = order.shares, books.sellable_shares
-        code, what = "insufficient-shares", "shares"
+        code, say = "insufficient-shares", _format_shares
     if required > available:
         return turn_down(
             order,
             Rejected(
                 code,
-                f"the order needs {required} {what}, {max(available, 0)} are available",
+                f"the order needs {say(required)}, {say(max(available, 0))} is available",
                 required=required,
                 available=max(available, 0),
             ),
@@ -163,7 +164,7 @@ def end(
     """
     moved = orders.end(order, status, final_shares, reason, at)
     unbooked = max(0, final_shares - order.executed_shares)
-    kind = str(status) if moved.status is status else "ending"
+    kind = "ending" if moved.is_open else str(moved.status)
     return _with_hold(
         moved, "end", kind, before=books.hold_shares, after=min(books.hold_shares, unbooked)
     )
@@ -207,6 +208,10 @@ def settle(
             "bookedShares": booked,
         },
     )
+
+
+def _format_shares(shares: int) -> str:
+    return f"{shares} {'share' if shares == 1 else 'shares'}"
 
 
 def _with_hold(order: Order, step: str, kind: str, before: int, after: int) -> Change:

@@ -75,8 +75,9 @@ MOVES: Final[Mapping[OrderStatus, frozenset[OrderStatus]]] = {
     # Late fills are booked, whatever the order was called meanwhile.
     _S.CANCELLED: frozenset({_S.FILLED}),
     _S.EXPIRED: frozenset({_S.FILLED}),
-    # The proof of absence was wrong: the exchange had the order after all.
-    _S.FAILED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
+    # The proof of absence was wrong: the exchange had the order after all. Cancelled if the account
+    # could bear a part of it only.
+    _S.FAILED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED}),
     _S.REJECTED: frozenset(),
 }
 """Where each status may go. Staying is no move; what is not here is refused."""
@@ -199,7 +200,7 @@ def end(
         order, final_shares=final_shares, end_status=status, reason=reason or order.reason
     )
     if order.is_open and ended.executed_shares >= final_shares:
-        return _changed(ended, status, at)
+        return _changed(ended, _status_at_end(ended, status), at)
     return _changed(ended, order.status, at)
 
 
@@ -209,11 +210,21 @@ def _status_after_execution(order: Order) -> OrderStatus:
     if order.status in (_S.CANCELLED, _S.EXPIRED, _S.REJECTED):
         return order.status
     if order.end_status is not None and order.executed_shares >= (order.final_shares or 0):
-        return order.end_status
+        return _status_at_end(order, order.end_status)
     if order.status is _S.FAILED and not order.filled_shares:
         return _S.FAILED
+    if order.executed_shares >= order.shares:
+        # The exchange has no more of it, and the error account bears a part: the order is over.
+        return _S.CANCELLED
     # A partial fill leaves a pending cancel standing: the customer's wish is not answered by it.
     return _S.PENDING_CANCEL if order.status is _S.PENDING_CANCEL else _live_status(order)
+
+
+def _status_at_end(order: Order, status: OrderStatus) -> OrderStatus:
+    """Filled is what the customer got in full, whatever the exchange calls it."""
+    if status is _S.FILLED and order.filled_shares < order.shares:
+        return _S.CANCELLED
+    return status
 
 
 def _live_status(order: Order) -> OrderStatus:

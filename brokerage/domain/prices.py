@@ -56,14 +56,17 @@ def check_terms(side: Side, shares: int, price_cents: int, last_price_cents: int
             required=notional,
             available=ORDER_NOTIONAL_CENTS_MAX,
         )
-    if side is Side.BUY and price_cents * 100 > last_price_cents * BUY_BAND_PERCENT:
-        limit = last_price_cents * BUY_BAND_PERCENT // 100
+    # The collar's one cent is more than the band below five cents; it is never out of band.
+    buy_limit = max(
+        last_price_cents * BUY_BAND_PERCENT // 100, collar_cents(Side.BUY, last_price_cents)
+    )
+    if side is Side.BUY and price_cents > buy_limit:
         raise Rejected(
             "price-out-of-band",
             f"a buy at {format_dollars(price_cents)} is more than {BUY_BAND_PERCENT} % of the "
             f"last price, {format_dollars(last_price_cents)}",
             required=price_cents,
-            available=limit,
+            available=buy_limit,
         )
     if side is Side.SELL and price_cents * 100 < last_price_cents * SELL_BAND_PERCENT:
         limit = -(-last_price_cents * SELL_BAND_PERCENT // 100)
