@@ -4,7 +4,7 @@ Each function takes the books as they are (read under the user's lock) and retur
 that storage then writes in the same transaction. No function here knows how either is done.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -87,6 +87,7 @@ def books_after(books: Books, change: Change) -> Books:
 
 def place(order: Order, books: Books) -> Change:
     """Take a new order in: hold its cash or shares, or keep it as rejected for want of them."""
+    say: Callable[[int], str]
     if order.side is Side.BUY:
         required, available = order.shares * order.price_cents, books.buying_power_cents
         code, say = "insufficient-buying-power", format_dollars
