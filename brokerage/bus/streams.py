@@ -1,0 +1,85 @@
+"""The streams and the bucket on the bus: what each keeps, how much of it, for how long."""
+
+from typing import Final
+
+import structlog
+from nats.js.api import DiscardPolicy, KeyValueConfig, StorageType, StreamConfig
+from nats.js.errors import BadRequestError
+
+from brokerage.bus.connection import Bus, bus_errors
+from brokerage.contracts.subjects import (
+    DEAD_STREAM,
+    EXECUTIONS_STREAM,
+    MARKET_BUCKET,
+    PARKED_STREAM,
+    PRICES_STREAM,
+)
+
+log = structlog.get_logger()
+
+MEBIBYTE: Final = 1024 * 1024
+DUPLICATE_WINDOW_SECONDS: Final = 600.0
+"""A report sent twice within it is stored once; later repeats are the consumer's to recognise."""
+EXECUTIONS_KEPT_SECONDS: Final = 7 * 24 * 3600.0
+"""Settled reports stay this long, for looking back; the exchange can replay all of them anyway."""
+SAME_NAME_OTHER_CONFIG: Final = 10058
+
+STREAMS: Final = (
+    StreamConfig(
+        name=PRICES_STREAM,
+        subjects=["prices.*"],
+        storage=StorageType.MEMORY,
+        max_msgs_per_subject=1,
+        max_bytes=64 * MEBIBYTE,
+        allow_direct=True,
+    ),
+    StreamConfig(
+        name=EXECUTIONS_STREAM,
+        subjects=["executions.>"],
+        storage=StorageType.FILE,
+        # A full stream must refuse, so that the feed waits; making room would drop money.
+        discard=DiscardPolicy.NEW,
+        max_bytes=1024 * MEBIBYTE,
+        max_age=EXECUTIONS_KEPT_SECONDS,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        allow_direct=True,
+    ),
+    StreamConfig(
+        name=PARKED_STREAM,
+        subjects=["parked.>"],
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_bytes=128 * MEBIBYTE,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        allow_direct=True,
+    ),
+    StreamConfig(
+        name=DEAD_STREAM,
+        subjects=["dead.>"],
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_bytes=128 * MEBIBYTE,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        allow_direct=True,
+    ),
+)
+
+
+async def ensure_streams(bus: Bus) -> None:
+    """Make what is missing, change what is configured otherwise; safe to repeat, also at once.
+
+    Raises `BusUnavailable` when JetStream does not answer or refuses.
+    """
+    for config in STREAMS:
+        with bus_errors(f"stream {config.name}"):
+            try:
+                await bus.jetstream.add_stream(config)
+            except BadRequestError as error:
+                if error.err_code != SAME_NAME_OTHER_CONFIG:
+                    raise
+                await bus.jetstream.update_stream(config)
+                log.info("stream_changed", stream=config.name)
+    with bus_errors(f"bucket {MARKET_BUCKET}"):
+        await bus.jetstream.create_key_value(
+            KeyValueConfig(bucket=MARKET_BUCKET, history=1, max_bytes=16 * MEBIBYTE, direct=True)
+        )

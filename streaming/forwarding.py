@@ -1,0 +1,192 @@
+"""The feed's handing over of what concerns our orders: in order, nothing left out, for ever."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from typing import Final
+
+import msgspec
+import structlog
+
+from brokerage.bus.connection import BusUnavailable
+from brokerage.bus.execution_log import APPEND_MAX, ExecutionLog, LogEntry
+from brokerage.contracts.events import ExecutionReport
+from brokerage.contracts.subjects import execution_subject
+from exchange.protocol import Bust, Correction, End, Execution
+from streaming import feed_metrics
+
+log = structlog.get_logger()
+
+MemberMessage = Execution | Bust | Correction | End
+
+WAITING_MAX: Final = 20_000
+"""So many messages are kept in memory at most; what comes then is asked for again later."""
+BACKOFF_SECONDS_MAX: Final = 2.0
+
+
+def entry_of(message: MemberMessage, session: str) -> LogEntry:
+    """The message as the stream keeps it, under the id that says what "once" means for it."""
+    if isinstance(message, Bust | Correction):
+        kind, identity = (
+            ("bust", message.bust_id)
+            if isinstance(message, Bust)
+            else ("correction", message.correction_id)
+        )
+        subject = execution_subject(kind, message.order_id)
+        return LogEntry(
+            subject, msgspec.json.encode(message), f"{kind}:{identity}", message.seq, session
+        )
+    report = report_of(message)
+    subject = execution_subject(report.kind, report.external_order_id)
+    return LogEntry(subject, msgspec.json.encode(report), report.report_id, message.seq, session)
+
+
+def report_of(message: Execution | End) -> ExecutionReport:
+    """What the order's workflow is told."""
+    if isinstance(message, Execution):
+        return ExecutionReport(
+            report_id=message.execution_id,
+            kind="fill",
+            external_order_id=message.order_id,
+            feed_seq=message.seq,
+            symbol=message.symbol,
+            shares=message.shares,
+            price_cents=message.price_cents,
+            cumulative_shares=message.cumulative_shares,
+            at_ms=message.at_ms,
+        )
+    return ExecutionReport(
+        report_id=f"end:{message.order_id}",
+        kind="end",
+        external_order_id=message.order_id,
+        feed_seq=message.seq,
+        symbol=message.symbol,
+        shares=0,
+        price_cents=0,
+        cumulative_shares=message.cumulative_shares,
+        at_ms=message.at_ms,
+        status=message.status,
+        reason=message.reason,
+    )
+
+
+class SettledUnknown(Exception):
+    """The settled sequence cannot be read now; asked again later."""
+
+
+class Forwarder:
+    """Takes member messages without waiting and stores them in the background.
+
+    `taken_seq` is the last member sequence taken, `session` what the exchange calls the journal it
+    counts in (empty until known). While `refusing` (nobody knows yet where to go
+    on, or too much waits), messages are left with the exchange, which replays them when the feed
+    asks again (`wants_replay`).
+    """
+
+    def __init__(
+        self,
+        execution_log: ExecutionLog,
+        settled_seq: Callable[[], Awaitable[int]],
+        waiting_max: int = WAITING_MAX,
+    ) -> None:
+        self._log = execution_log
+        self._settled_seq = settled_seq
+        self._waiting: deque[LogEntry] = deque()
+        self._waiting_max = waiting_max
+        self._arrived = asyncio.Event()
+        self._stored_seq = 0
+        self.located = asyncio.Event()
+        self.taken_seq = 0
+        self.session = ""
+        self.refusing = True
+
+    @property
+    def wants_replay(self) -> bool:
+        """True once what was refused can be taken."""
+        room = len(self._waiting) <= self._waiting_max // 2
+        return self.refusing and room and self.located.is_set()
+
+    async def locate(self) -> int:
+        """The member sequence up to which everything is certainly stored or settled.
+
+        Raises `BusUnavailable`, or `SettledUnknown` where the stream is empty.
+        """
+        end = await self._log.end()
+        if end is None:
+            return await self._settled_seq()
+        self.session = self.session or end.session
+        # Of the last entries sent together some may be missing before the newest one stored.
+        return max(0, end.feed_seq - APPEND_MAX)
+
+    def resume_from(self, member_seq: int) -> None:
+        """Expect the message after `member_seq` next, whatever was taken before."""
+        self._waiting.clear()
+        self.taken_seq = self._stored_seq = member_seq
+        self.refusing = False
+        self.located.set()
+        log.info("executions_resume", member_seq=member_seq)
+
+    def connected(self) -> None:
+        """The feed is about to replay all that comes after `taken_seq`."""
+        if self.wants_replay:
+            self.refusing = False
+
+    def take(self, message: MemberMessage) -> None:
+        """Queue the message after `taken_seq`, or begin to refuse."""
+        if self.refusing:
+            return
+        if len(self._waiting) >= self._waiting_max:
+            self.refusing = True
+            log.error("executions_refused", waiting=len(self._waiting), seq=message.seq)
+            return
+        self._waiting.append(entry_of(message, self.session))
+        self.taken_seq = message.seq
+        self._arrived.set()
+
+    async def check_stream(self) -> None:
+        """Look whether the stream still has what it acknowledged; if not, locate anew.
+
+        The feed has to connect again then: `wants_replay` says so. Raises as `locate` does.
+        """
+        if not self.located.is_set() or self._stored_seq == 0:
+            return
+        end = await self._log.end()
+        if end is not None and end.feed_seq >= self._stored_seq - APPEND_MAX:
+            return
+        log.error("executions_stream_lost", end=end, stored=self._stored_seq)
+        self.resume_from(await self.locate())
+        self.refusing = True
+
+    async def run(self) -> None:
+        """Store what is taken, in order; what is not acknowledged is sent again until it is."""
+        await self._start()
+        failures = 0
+        while True:
+            feed_metrics.BACKLOG.set(len(self._waiting))
+            if not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+            batch = list(islice(self._waiting, APPEND_MAX))
+            stored = await self._log.append(batch)
+            for entry in batch[:stored]:
+                # A rewind in the meantime emptied the queue: then nothing of the batch is in it.
+                if self._waiting and self._waiting[0] is entry:
+                    self._waiting.popleft()
+                    self._stored_seq = entry.feed_seq
+            feed_metrics.FORWARDED.inc(stored)
+            failures = 0 if stored == len(batch) else failures + 1
+            if failures:
+                ceiling = min(BACKOFF_SECONDS_MAX, 0.05 * 2 ** min(failures, 10))
+                await asyncio.sleep(random.uniform(ceiling / 2, ceiling))
+
+    async def _start(self) -> None:
+        while True:
+            try:
+                self.resume_from(await self.locate())
+            except (BusUnavailable, SettledUnknown) as error:
+                log.warning("executions_not_located", error=str(error))
+                await asyncio.sleep(random.uniform(0.5, 1.0))
+            else:
+                return

@@ -1,0 +1,27 @@
+"""What an API node knows of the market, opened and closed together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from brokerage.bus.connection import Bus
+from brokerage.bus.last_price import LastPrices
+from streaming.directory import Directory, open_directory
+from streaming.hub import Hub, open_hub
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Live prices, the directory, and reads of the last price."""
+
+    hub: Hub
+    directory: Directory
+    last_prices: LastPrices
+
+
+@asynccontextmanager
+async def open_market(bus: Bus) -> AsyncIterator[Market]:
+    """All three as long as the block; raises `BusUnavailable` without a link to NATS."""
+    last_prices = LastPrices(bus)
+    async with open_directory(bus) as directory, open_hub(bus, last_prices) as hub:
+        yield Market(hub, directory, last_prices)

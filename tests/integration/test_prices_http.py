@@ -1,0 +1,290 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.types import Message
+
+from api.prices_stream import PriceStream
+from streaming.hub import open_hub
+from tests.support.eventually import eventually
+from tests.support.nats_server import NatsServer, nats_server
+from tests.support.prices import Heard, Node, comes_true, following_feed, price_node, viewing
+from tests.support.scripted_feed import ScriptedFeed, scripted_feed
+
+
+@pytest.fixture
+async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    async with nats_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[ScriptedFeed]:
+    async with scripted_feed() as feed:
+        feed.trade("AAPL", 15_000)
+        feed.trade("BRK.B", 40_000)
+        yield feed
+
+
+@pytest.fixture
+async def node(exchange: ScriptedFeed, nats: NatsServer) -> AsyncIterator[Node]:
+    async with following_feed(exchange.url, nats.url), price_node(nats.url) as node:
+        await eventually(lambda: node.market.hub.feed_is_live, "the node hears the beat")
+        yield node
+
+
+def snapshot_seen(heard: Heard) -> bool:
+    return "prices" in heard.kinds()
+
+
+async def test_viewer_gets_hello_then_a_snapshot_then_changes(
+    exchange: ScriptedFeed, node: Node
+) -> None:
+    async with viewing(node.url, ["AAPL", "BRK.B", "META"], snapshot_seen) as heard:
+        assert heard.kinds()[:2] == ["hello", "prices"]
+        hello, snapshot = heard.events[0][1], heard.events[1][1]
+        assert hello["heartbeatSeconds"] == 15
+        assert hello["streamId"]
+        assert [tick["symbol"] for tick in snapshot] == ["AAPL", "BRK.B", "META"]
+        assert [tick["priceInCents"] for tick in snapshot] == [15_000, 40_000, None]
+        assert snapshot[2]["v"] is None
+
+        await exchange.send(exchange.trade("META", 52_210), exchange.trade("AAPL", 15_001))
+        await eventually(lambda: heard.price("META") == 52_210, "the first trade is seen")
+        await eventually(lambda: heard.price("AAPL") == 15_001, "the change is seen")
+
+    assert heard.headers["content-type"].startswith("text/event-stream")
+    assert heard.headers["x-accel-buffering"] == "no"
+    assert 1_000 <= int(heard.head) <= 5_000
+
+
+async def test_busy_symbol_reaches_the_viewer_conflated_and_ends_right(
+    exchange: ScriptedFeed, node: Node
+) -> None:
+    async with viewing(node.url, ["AAPL"], snapshot_seen) as heard:
+        for price_cents in range(20_000, 20_400):
+            await exchange.send(exchange.trade("AAPL", price_cents))
+
+        await eventually(lambda: heard.price("AAPL") == 20_399, "the last price is seen")
+        assert heard.ticks["AAPL"]["volume"] == 10 + 400 * 10
+
+
+async def test_only_what_was_asked_for_is_sent(exchange: ScriptedFeed, node: Node) -> None:
+    async with (
+        viewing(node.url, ["AAPL"], snapshot_seen) as one,
+        viewing(node.url, ["AAPL", "META"], snapshot_seen) as both,
+    ):
+        await exchange.send(exchange.trade("META", 1), exchange.trade("AAPL", 2))
+        await eventually(lambda: both.price("META") == 1, "META is seen")
+        await eventually(lambda: one.price("AAPL") == 2, "AAPL is seen")
+
+        assert set(one.ticks) == {"AAPL"}
+
+
+async def test_browser_can_subscribe_by_address(node: Node) -> None:
+    async with (
+        httpx.AsyncClient() as client,
+        client.stream("GET", f"{node.url}/subscribe?symbols=BRK.B,AAPL,AAPL") as response,
+    ):
+        lines = response.aiter_lines()
+        async for line in lines:
+            if line.startswith("data: ["):
+                assert [tick["symbol"] for tick in json.loads(line[6:])] == ["BRK.B", "AAPL"]
+                break
+
+
+@pytest.mark.parametrize(
+    ("symbols", "status", "code"),
+    [
+        (["AAPL", "NONE"], 422, "unknown-symbol"),
+        (["*"], 422, "unknown-symbol"),
+        ([">"], 422, "unknown-symbol"),
+        (["BRK_B"], 422, "unknown-symbol"),
+        ([], 422, "invalid-request"),
+        (["AAPL"] * 201, 422, "invalid-request"),
+    ],
+)
+async def test_wrong_symbols_are_a_problem_both_ways(
+    node: Node, symbols: list[str], status: int, code: str
+) -> None:
+    async with httpx.AsyncClient(base_url=node.url) as client:
+        post = await client.post("/subscribe", json={"symbols": symbols})
+        get = await client.get("/subscribe", params={"symbols": ",".join(symbols)})
+
+    for answer in (post, get):
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_unknown_field_of_a_subscription_is_refused(node: Node) -> None:
+    async with httpx.AsyncClient(base_url=node.url) as client:
+        answer = await client.post("/subscribe", json={"symbols": ["AAPL"], "rate": 1})
+
+    assert answer.status_code == 422
+
+
+async def test_symbols_come_in_pages_with_their_last_price(node: Node) -> None:
+    async with httpx.AsyncClient(base_url=node.url) as client:
+        everything = (await client.get("/symbols")).json()
+        first = (await client.get("/symbols", params={"limit": 2})).json()
+        rest = (
+            await client.get("/symbols", params={"limit": 2, "cursor": first["nextCursor"]})
+        ).json()
+
+    assert [item["symbol"] for item in everything["items"]] == ["AAPL", "BRK.B", "META"]
+    assert everything["nextCursor"] is None
+    assert everything["items"][1]["priceInCents"] == 40_000
+    assert everything["items"][2] == {
+        "symbol": "META",
+        "priceInCents": None,
+        "openInCents": None,
+        "highInCents": None,
+        "lowInCents": None,
+        "volume": None,
+        "at": None,
+        "v": None,
+        "name": "META Inc.",
+    }
+    assert first["items"] + rest["items"] == everything["items"]
+    assert (first["nextCursor"], rest["nextCursor"]) == ("BRK.B", None)
+
+
+async def test_one_symbol_is_read_by_name(node: Node) -> None:
+    async with httpx.AsyncClient(base_url=node.url) as client:
+        found = await client.get("/symbol/BRK.B")
+        unknown = await client.get("/symbol/NONE")
+
+    assert found.json()["priceInCents"] == 40_000
+    assert found.json()["name"] == "BRK.B Inc."
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "symbol-not-found")
+
+
+async def test_viewers_are_told_when_the_feed_falls_silent_and_when_it_is_back(
+    exchange: ScriptedFeed, node: Node
+) -> None:
+    async with viewing(node.url, ["AAPL"], snapshot_seen) as heard:
+        exchange.beating = False
+        await eventually(lambda: heard.kinds()[-1] == "stale", "the viewer is told")
+        assert not node.market.hub.feed_is_live
+
+        exchange.beating = True
+        await eventually(lambda: heard.kinds()[-1] == "live", "the viewer is told again")
+        assert node.market.hub.feed_is_live
+
+
+async def test_symbol_is_dropped_from_the_node_only_after_its_last_viewer(node: Node) -> None:
+    async with viewing(node.url, ["AAPL"], snapshot_seen):
+        async with viewing(node.url, ["AAPL"], snapshot_seen):
+            await eventually(lambda: node.market.hub.viewers == 2, "both watch")
+        await eventually(lambda: node.market.hub.viewers == 1, "one has left")
+        assert node.market.hub.symbols == {"AAPL"}
+
+    await eventually(lambda: node.market.hub.viewers == 0, "both have left")
+    assert node.market.hub.symbols == {"AAPL"}, "it lingers"
+
+
+async def test_viewer_sees_the_newest_price_after_nats_was_away(
+    exchange: ScriptedFeed, nats: NatsServer, node: Node
+) -> None:
+    async with viewing(node.url, ["AAPL", "BRK.B"], snapshot_seen) as heard:
+        await nats.kill()
+        await exchange.send(exchange.trade("AAPL", 18_000))
+        await nats.start()
+
+        await eventually(lambda: heard.price("AAPL") == 18_000, "the viewer catches up")
+        assert not heard.ended
+
+
+async def test_stopping_node_ends_its_streams_and_takes_no_new_ones(node: Node) -> None:
+    async with viewing(node.url, ["AAPL"], snapshot_seen) as heard:
+        node.stopping.set()
+        await eventually(lambda: heard.ended, "the stream ends cleanly")
+
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{node.url}/subscribe", json={"symbols": ["AAPL"]})
+    assert (answer.status_code, answer.json()["code"]) == (503, "shutting-down")
+
+
+async def test_client_that_takes_nothing_is_dropped_and_keeps_nothing(
+    exchange: ScriptedFeed, node: Node
+) -> None:
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    stream = PriceStream(node.market.hub, ["AAPL"], node.stopping, send_seconds_max=0.2)
+    async with asyncio.timeout(10):
+        await stream({}, _never, send)
+
+    assert node.market.hub.viewers == 0
+
+
+async def test_quiet_stream_beats(node: Node) -> None:
+    sent: list[bytes] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("body", b""))
+
+    stream = PriceStream(node.market.hub, ["META"], node.stopping, heartbeat_seconds=0.05)
+    async with asyncio.TaskGroup() as tasks:
+        run = tasks.create_task(stream({}, _never, send))
+        await eventually(lambda: sent.count(b":\n\n") >= 2, "two beats are sent")
+        run.cancel()
+
+    await eventually(lambda: node.market.hub.viewers == 0, "the viewer is gone")
+
+
+async def _never() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+async def test_symbol_nobody_watches_is_dropped_after_the_linger_and_can_come_back(
+    exchange: ScriptedFeed, node: Node
+) -> None:
+    async with open_hub(node.bus, node.market.last_prices, linger_seconds=0.1) as hub:
+        async with hub.viewer(["AAPL"]):
+            assert hub.symbols == {"AAPL"}
+        await eventually(lambda: not hub.symbols, "the symbol is dropped")
+
+        await exchange.send(exchange.trade("AAPL", 16_600))
+
+        async def snapshot_is_new() -> bool:
+            async with hub.viewer(["AAPL"]) as mailbox:
+                return b'"priceInCents":16600' in (await anext(mailbox)).data
+
+        await comes_true(snapshot_is_new, "the snapshot has the newest price")
+
+
+async def test_node_without_nats_says_so_and_serves_what_it_follows(
+    nats: NatsServer, node: Node
+) -> None:
+    async with viewing(node.url, ["AAPL"], snapshot_seen):
+        await nats.kill()
+        async with httpx.AsyncClient(base_url=node.url, timeout=20) as client:
+            answer = await client.post("/subscribe", json={"symbols": ["META"]})
+            symbols = await client.get("/symbols")
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert (symbols.status_code, symbols.json()["code"]) == (503, "unavailable")
+        async with viewing(node.url, ["AAPL"], snapshot_seen) as second:
+            assert second.price("AAPL") == 15_000
+
+
+async def test_many_viewers_at_once_share_one_subscription(
+    exchange: ScriptedFeed, node: Node
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(30):
+            tasks.create_task(_sees_a_change(exchange, node))
+        await eventually(lambda: node.market.hub.viewers == 30, "all watch")
+        await exchange.send(exchange.trade("META", 4_242))
+
+    assert node.market.hub.symbols == {"META"}
+
+
+async def _sees_a_change(exchange: ScriptedFeed, node: Node) -> None:
+    async with viewing(node.url, ["META"], snapshot_seen) as heard:
+        await eventually(lambda: heard.price("META") == 4_242, "the change is seen")

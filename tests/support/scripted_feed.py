@@ -1,0 +1,137 @@
+"""An exchange's feed whose every message a test decides."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from exchange.protocol import (
+    DayStatistics,
+    Execution,
+    FeedMessage,
+    Heartbeat,
+    Hello,
+    Listing,
+    Snapshot,
+    Trade,
+)
+from tests.support.ports import free_port
+
+SYMBOLS = ("AAPL", "BRK.B", "META")
+
+
+class ScriptedFeed:
+    """Keeps both sequences as the exchange does, and sends heartbeats while `beating`."""
+
+    def __init__(self, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.session = "s1"
+        self.trades: list[Trade] = []
+        self.members: list[Execution] = []
+        self.queries: list[dict[str, str]] = []
+        self.beating = True
+        self._connections: set[ServerConnection] = set()
+
+    @property
+    def connected(self) -> bool:
+        """True while somebody follows."""
+        return bool(self._connections)
+
+    def trade(self, symbol: str, price_cents: int, shares: int = 10) -> Trade:
+        """Note the next trade without sending it: `send` does, or a replay."""
+        trade = Trade(len(self.trades) + 1, symbol, price_cents, shares, 1_790_000_000_123)
+        self.trades.append(trade)
+        return trade
+
+    def execution(self, order_id: str = "X1") -> Execution:
+        """Note the next execution without sending it."""
+        seq = len(self.members) + 1
+        execution = Execution(
+            seq, f"E{self.session}-{seq}", order_id, "account", "AAPL", "buy", 100, 1, seq, 5
+        )
+        self.members.append(execution)
+        return execution
+
+    async def send(self, *messages: FeedMessage) -> None:
+        """Send one frame to everybody connected."""
+        frame = msgspec.json.encode(list(messages)).decode()
+        for connection in list(self._connections):
+            await connection.send(frame)
+
+    async def cut(self) -> None:
+        """End all connections without a word."""
+        for connection in list(self._connections):
+            connection.transport.abort()
+
+    def heartbeat(self) -> Heartbeat:
+        """Where both sequences stand."""
+        return Heartbeat(len(self.members), len(self.trades), 1_790_000_000_000)
+
+    async def handle(self, connection: ServerConnection) -> None:
+        """Greet, replay, then leave it to `send`."""
+        assert connection.request is not None
+        query = {
+            name: values[0]
+            for name, values in parse_qs(urlsplit(connection.request.path).query).items()
+        }
+        self.queries.append(query)
+        listings = [Listing(symbol, f"{symbol} Inc.") for symbol in SYMBOLS]
+        opening: list[FeedMessage] = [
+            Hello(self.session, listings, len(self.members), len(self.trades), 1.0)
+        ]
+        if "afterTrade" in query:
+            opening += self.trades[int(query["afterTrade"]) :]
+        else:
+            opening.append(Snapshot(len(self.trades), _statistics(self.trades)))
+        opening += self.members[int(query["afterMember"]) :]
+        await connection.send(msgspec.json.encode(opening).decode())
+        self._connections.add(connection)
+        try:
+            await connection.wait_closed()
+        finally:
+            self._connections.discard(connection)
+
+    async def beat(self) -> None:
+        """Heartbeats, faster than the real ones so that tests are."""
+        while True:
+            if self.beating:
+                await self.send(self.heartbeat())
+            await asyncio.sleep(0.1)
+
+
+def _statistics(trades: Sequence[Trade]) -> list[DayStatistics]:
+    by_symbol: dict[str, list[Trade]] = {}
+    for trade in trades:
+        by_symbol.setdefault(trade.symbol, []).append(trade)
+    return [
+        DayStatistics(
+            symbol,
+            own[-1].seq,
+            own[-1].price_cents,
+            own[0].price_cents,
+            max(trade.price_cents for trade in own),
+            min(trade.price_cents for trade in own),
+            sum(trade.shares for trade in own),
+            own[-1].at_ms,
+        )
+        for symbol, own in by_symbol.items()
+    ]
+
+
+@asynccontextmanager
+async def scripted_feed(feed: ScriptedFeed | None = None) -> AsyncIterator[ScriptedFeed]:
+    """Serve it as long as the block."""
+    feed = feed or ScriptedFeed()
+    server: Server
+    async with serve(feed.handle, "127.0.0.1", feed.port, close_timeout=1) as server:
+        async with asyncio.TaskGroup() as tasks:
+            beats = tasks.create_task(feed.beat())
+            try:
+                yield feed
+            finally:
+                beats.cancel()
+        server.close()
