@@ -7,11 +7,12 @@ from temporalio.client import Client
 CONNECT_TIMEOUT = timedelta(seconds=2)
 
 
-async def connect_temporal(address: str, namespace: str, *, identity: str | None = None) -> Client:
-    """A client that connects with its first call, so that a process can start before Temporal.
+async def connect_temporal(address: str, namespace: str, *, lazy: bool = False) -> Client:
+    """A client of this namespace; raises RuntimeError when nobody listens there.
 
-    A worker cannot be made with it before `await client.service_client.connect()`.
+    A `lazy` one connects with its first call, so that a process can start before Temporal; the SDK
+    takes no lazy client for a worker.
     """
     return await Client.connect(
-        address, namespace=namespace, identity=identity, lazy=True, connect_timeout=CONNECT_TIMEOUT
+        address, namespace=namespace, lazy=lazy, connect_timeout=CONNECT_TIMEOUT
     )

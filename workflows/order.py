@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from activities.exchange import ExchangeActivities
 from activities.orders import OrderActivities
@@ -121,7 +121,7 @@ class OrderWorkflow:
             return
         try:
             self._adopt(await _locally(OrderActivities.reserve, self._start, policies.TWICE))
-        except ActivityError:
+        except FailureError:
             # The caller is not kept waiting for what may take a while; the row will answer it.
             self._answered = True
             self._adopt(await _patiently(OrderActivities.reserve, self._start))
@@ -137,7 +137,7 @@ class OrderWorkflow:
         )
         try:
             self._adopt(await _locally(ExchangeActivities.submit, request, policies.ONCE))
-        except ActivityError:
+        except FailureError:
             workflow.logger.info("outcome unknown, resolving")
 
     def _adopt(self, state: OrderState) -> None:
@@ -197,7 +197,10 @@ Activity = Callable[[Any, Argument], Awaitable[Result]]
 async def _locally(
     activity: Activity[Argument, Result], argument: Argument, retry: RetryPolicy
 ) -> Result:
-    """Within this workflow task, for at most `FAST_TIMEOUT`; raises `ActivityError` after that."""
+    """Within this workflow task, for at most `FAST_TIMEOUT`.
+
+    Raises `FailureError`: the SDK hands on a local activity's own error bare, and wraps a timeout.
+    """
     return await workflow.execute_local_activity_method(
         activity,
         argument,
@@ -223,5 +226,5 @@ async def _surely(
     """Locally if that works, patiently otherwise."""
     try:
         return await _locally(activity, argument, retry)
-    except ActivityError:
+    except FailureError:
         return await _patiently(activity, argument)

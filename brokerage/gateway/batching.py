@@ -1,0 +1,159 @@
+"""Placements that arrive together leave together, and a lone one waits for nobody.
+
+One request is under way at a time. What arrives meanwhile gathers; right after an answer the next
+request waits a moment for those that the answer set free elsewhere, unless it is full already.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from brokerage.contracts.gateway import GatewayReply, PlaceRequest
+from brokerage.gateway.metrics import BATCH_ORDERS, WAIT_SECONDS
+from exchange.protocol import BATCH_MAX
+
+log = structlog.get_logger()
+
+GATHER_SECONDS: Final = 0.003
+"""How long after an answer the next request waits for more."""
+QUEUE_MAX: Final = 5_000
+"""More than this waiting are minutes of the exchange's time: later ones are told so at once."""
+
+Send = Callable[[Sequence[PlaceRequest]], Awaitable[list[GatewayReply]]]
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    request: PlaceRequest
+    reply: asyncio.Future[GatewayReply]
+    since: float
+
+
+class PlacementBatcher:
+    """Collects placements and sends them through `send`, at most `BATCH_MAX` at a time.
+
+    `now_ms` is the wall clock that `send_by_ms` is compared with. `run` does the sending and must
+    run as long as placements are handed in.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        now_ms: Callable[[], int],
+        *,
+        gather_seconds: float = GATHER_SECONDS,
+        queue_max: int = QUEUE_MAX,
+    ) -> None:
+        self._send = send
+        self._now_ms = now_ms
+        self._gather_seconds = gather_seconds
+        self._queue_max = queue_max
+        self._queue: deque[_Waiting] = deque()
+        self._known: dict[str, _Waiting] = {}
+        self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
+        self._answered_at = float("-inf")
+        self._stopped = False
+
+    @property
+    def waiting(self) -> int:
+        """Placements that are not sent yet."""
+        return len(self._queue)
+
+    async def place(self, request: PlaceRequest) -> GatewayReply:
+        """Send `request` with the next batch; one that is under way already is joined.
+
+        Declined without being sent: `gateway-overloaded`, `gateway-stopping`, `past-send-by`, and
+        `terms-differ` for an id that is under way with other terms.
+        """
+        known = self._known.get(request.client_order_id)
+        if known is not None:
+            if known.request != request:
+                return GatewayReply("declined", code="terms-differ")
+            # A caller that goes away must not take the answer from the others.
+            return await asyncio.shield(known.reply)
+        if self._stopped:
+            return GatewayReply("declined", code="gateway-stopping")
+        if len(self._queue) >= self._queue_max:
+            return GatewayReply("declined", code="gateway-overloaded")
+        waiting = _Waiting(
+            request, asyncio.get_running_loop().create_future(), since=time.monotonic()
+        )
+        self._known[request.client_order_id] = waiting
+        self._queue.append(waiting)
+        self._arrived.set()
+        if len(self._queue) >= BATCH_MAX:
+            self._full.set()
+        return await asyncio.shield(waiting.reply)
+
+    async def run(self) -> None:
+        """Send what arrives until cancelled; what was not sent then is declined."""
+        try:
+            while True:
+                await self._arrived.wait()
+                await self._gather()
+                await self._send_next()
+        finally:
+            self.stop()
+            for waiting in list(self._known.values()):
+                # One that is under way may be accepted: only those still in the queue are not.
+                outcome = GatewayReply(
+                    "declined" if waiting in self._queue else "unknown", code="gateway-stopping"
+                )
+                self._settle(waiting, outcome)
+            self._queue.clear()
+
+    def stop(self) -> None:
+        """Take nothing new; what was taken is still sent."""
+        self._stopped = True
+
+    async def _gather(self) -> None:
+        remaining_seconds = self._answered_at + self._gather_seconds - time.monotonic()
+        if remaining_seconds <= 0 or len(self._queue) >= BATCH_MAX:
+            return
+        self._full.clear()
+        try:
+            async with asyncio.timeout(remaining_seconds):
+                await self._full.wait()
+        except TimeoutError:
+            return
+
+    async def _send_next(self) -> None:
+        batch: list[_Waiting] = []
+        now = time.monotonic()
+        now_ms = self._now_ms()
+        while self._queue and len(batch) < BATCH_MAX:
+            waiting = self._queue.popleft()
+            if waiting.request.send_by_ms < now_ms:
+                self._settle(waiting, GatewayReply("declined", code="past-send-by"))
+                continue
+            WAIT_SECONDS.observe(now - waiting.since)
+            batch.append(waiting)
+        if batch:
+            BATCH_ORDERS.observe(len(batch))
+            replies = await self._send_safely([waiting.request for waiting in batch])
+            for waiting, reply in zip(batch, replies, strict=True):
+                self._settle(waiting, reply)
+            self._answered_at = time.monotonic()
+        if not self._queue:
+            self._arrived.clear()
+
+    async def _send_safely(self, requests: list[PlaceRequest]) -> list[GatewayReply]:
+        try:
+            return await self._send(requests)
+        except Exception as error:
+            # A defect in reading one answer must not end the sending of all later orders.
+            log.exception("placements_failed", orders=len(requests))
+            return [GatewayReply("unknown", code="gateway-defect", reason=repr(error))] * len(
+                requests
+            )
+
+    def _settle(self, waiting: _Waiting, reply: GatewayReply) -> None:
+        del self._known[waiting.request.client_order_id]
+        if not waiting.reply.done():
+            waiting.reply.set_result(reply)

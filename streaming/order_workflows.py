@@ -1,0 +1,133 @@
+"""Telling an order's workflow what the exchange reported of it."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from brokerage.contracts.commands import adopt_order
+from brokerage.contracts.events import ExecutionReport
+from brokerage.contracts.ids import ORDERS_TASK_QUEUE, fill_update_id, workflow_id_for
+from brokerage.storage.reads import Route
+from streaming.execution_metrics import REOPENED, UPDATE_REPORTS
+from workflows.policies import WORKFLOW_TASK_TIMEOUT
+
+log = structlog.get_logger()
+
+ATTEMPT_SECONDS: Final = 10.0
+"""The whole of one attempt: the SDK's own timeout is per call, and it repeats calls by itself."""
+WORKFLOW: Final = "OrderWorkflow"
+FILL: Final = "fill"
+ENDED_TYPES: Final = frozenset({"AcceptedUpdateCompletedWorkflow", "WorkflowUpdateAborted"})
+
+
+class NotTold(Exception):
+    """The workflow did not answer; it may have heard. `asked_anew`: the same question, asked under
+    the same id, would get the same answer again.
+    """
+
+    def __init__(self, cause: str, *, asked_anew: bool = False) -> None:
+        self.cause = cause
+        self.asked_anew = asked_anew
+        super().__init__(cause)
+
+
+class OrderWorkflows:
+    """Sends `fill` to the workflow of an order, and starts that again where it has ended."""
+
+    def __init__(self, client: Client, attempt_seconds: float = ATTEMPT_SECONDS) -> None:
+        self._client = client
+        self._attempt_seconds = attempt_seconds
+
+    async def fill(
+        self, route: Route, reports: Sequence[ExecutionReport], asked: int = 0
+    ) -> set[str]:
+        """Return the ids of those reports that are settled now, or were before.
+
+        Equal reports are one update, however often this is called; `asked` other than 0 makes it
+        another one. Raises `NotTold` for whatever is between here and the workflow.
+        """
+        report_ids = [report.report_id for report in reports]
+        update_id = fill_update_id(report_ids if asked == 0 else [*report_ids, f"again-{asked}"])
+        UPDATE_REPORTS.observe(len(reports))
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                settled = await self._tell(route, list(reports), update_id)
+                if settled is None:
+                    settled = await self._reopen(route, list(reports), update_id)
+        except TimeoutError as error:
+            raise NotTold("timeout") from error
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # The SDK makes this error of a cancellation; swallowed, the process never ends.
+                raise asyncio.CancelledError from error
+            raise NotTold("timeout") from error
+        except WorkflowUpdateFailedError as error:
+            log.warning(
+                "fill_update_failed", order_id=route.order_id, cause=repr(error.cause), asked=asked
+            )
+            raise NotTold("update-failed", asked_anew=True) from error
+        except RPCError as error:
+            raise NotTold(error.status.name.lower()) from error
+        return set(settled) & set(report_ids)
+
+    async def _tell(
+        self, route: Route, reports: list[ExecutionReport], update_id: str
+    ) -> list[str] | None:
+        """None: there is no workflow of this order that could hear it."""
+        handle = self._client.get_workflow_handle(workflow_id_for(route.order_id))
+        try:
+            settled: list[str] = await handle.execute_update(
+                FILL, reports, id=update_id, result_type=list[str]
+            )
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        except WorkflowUpdateFailedError as error:
+            if isinstance(error.cause, ApplicationError) and error.cause.type in ENDED_TYPES:
+                return None
+            raise
+        return settled
+
+    async def _reopen(
+        self, route: Route, reports: list[ExecutionReport], update_id: str
+    ) -> list[str]:
+        log.info("order_reopened", order_id=route.order_id, reports=len(reports))
+        REOPENED.inc()
+        operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
+            WORKFLOW,
+            adopt_order(route.order_id, route.user_id),
+            id=workflow_id_for(route.order_id),
+            task_queue=ORDERS_TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+        )
+        try:
+            settled: list[str] = await self._client.execute_update_with_start_workflow(
+                FILL,
+                reports,
+                start_workflow_operation=operation,
+                # An update that the ended run accepted and never finished is remembered as failed.
+                id=f"{update_id}-reopen",
+                result_type=list[str],
+            )
+        except BaseException:
+            # The SDK leaves the error in the operation too; asyncio complains of one nobody reads.
+            with suppress(asyncio.CancelledError, Exception):
+                await operation.workflow_handle()
+            raise
+        return settled

@@ -1,0 +1,152 @@
+"""The gateway process against the exchange process, judged by the exchange's own counters."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from brokerage.bus.connection import open_bus
+from brokerage.contracts.gateway import CancelRequest, PlaceRequest, QueryRequest
+from brokerage.gateway.client import GatewayClient
+from exchange import protocol
+from tests.support.eventually import eventually
+from tests.support.nats_server import nats_server
+from tests.support.ports import free_port
+from tests.support.running import Running, running
+
+
+@dataclass
+class World:
+    client: GatewayClient
+    exchange_url: str
+    gateway: Running
+    exchange: Running
+
+    async def counts(self) -> protocol.MemberCounts:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            body = (await http.get(f"{self.exchange_url}/v1/status")).content
+        return msgspec.json.decode(body, type=protocol.Status).members["sherwood"]
+
+
+@asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[World]:
+    port, health = free_port(), free_port()
+    exchange_url = f"http://127.0.0.1:{port}"
+    async with (
+        nats_server(folder / "nats") as nats,
+        running(
+            "exchange",
+            environment={
+                "EXCHANGE_PORT": str(port),
+                "EXCHANGE_JOURNAL": str(folder / "exchange.sqlite3"),
+            },
+            ready_url=f"{exchange_url}/readyz",
+            log=folder / "exchange.log",
+        ) as exchange,
+        running(
+            "workers.gateway",
+            environment={
+                "SHERWOOD_NATS_URL": nats.url,
+                "SHERWOOD_EXCHANGE_URL": exchange_url,
+                "SHERWOOD_HEALTH_PORT": str(health),
+            },
+            ready_url=f"http://127.0.0.1:{health}/readyz",
+            log=folder / "gateway.log",
+        ) as gateway,
+        open_bus(nats.url, "asker") as bus,
+    ):
+        yield World(GatewayClient(bus), exchange_url, gateway, exchange)
+
+
+def placement(order: str, *, price_cents: int = 100, send_by_ms: int | None = None) -> PlaceRequest:
+    """A buy that rests: nobody sells for a dollar."""
+    send_by_ms = send_by_ms or time.time_ns() // 1_000_000 + 10_000
+    return PlaceRequest(order, "account", "META", "buy", price_cents, 1, "day", send_by_ms)
+
+
+async def test_500_orders_at_once_are_at_most_20_requests_and_two_connections(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as here:
+        async with asyncio.TaskGroup() as tasks:
+            asked = [
+                tasks.create_task(here.client.place(placement(f"o{n}"), 10)) for n in range(500)
+            ]
+        await here.client.cancel(CancelRequest("o1", None))
+        counts = await here.counts()
+
+    assert {task.result().outcome for task in asked} == {"accepted"}
+    assert counts.orders == 500
+    placements = sum(
+        count for route, count in counts.requests_by_route.items() if "orders" in route
+    )
+    assert placements <= 20
+    assert counts.connections_max <= 2
+
+
+async def test_an_order_is_placed_found_and_cancelled(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        placed = await here.client.place(placement("o1"))
+        again = await here.client.place(placement("o1"))
+        cancelled = await here.client.cancel(
+            CancelRequest("o1", placed.order.external_order_id if placed.order else None)
+        )
+        late = await here.client.cancel(CancelRequest("o1", None))
+
+        async def found() -> None:
+            reply = await here.client.query(QueryRequest(client_order_id="o1"))
+            assert reply.outcome == "found"
+
+        await eventually(found, "the order is visible to queries")
+
+    assert placed.outcome == again.outcome == "accepted"
+    assert placed.order is not None
+    assert again.order is not None
+    assert placed.order.external_order_id == again.order.external_order_id
+    assert cancelled.outcome == late.outcome == "cancelled"
+    assert cancelled.order is not None
+    assert cancelled.order.cumulative_shares == 0
+
+
+async def test_what_the_exchange_never_saw_is_absent_and_refused_from_then_on(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as here:
+        asked = await here.client.query(QueryRequest(client_order_id="o1"))
+        cancelled = await here.client.cancel(CancelRequest("o1", None))
+        placed = await here.client.place(placement("o1"))
+
+    assert (asked.outcome, cancelled.outcome) == ("absent", "absent")
+    assert (placed.outcome, placed.code) == ("refused", "cancelled-before-placed")
+
+
+async def test_an_unknown_symbol_is_refused_and_a_late_order_declined(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        late = await here.client.place(placement("late", send_by_ms=1))
+        wrong = await here.client.place(
+            PlaceRequest("o2", "account", "NOPE", "buy", 1, 1, "day", 9_999_999_999_999)
+        )
+        counts = await here.counts()
+
+    assert (late.outcome, late.code) == ("declined", "past-send-by")
+    assert (wrong.outcome, wrong.code) == ("refused", "unknown-symbol")
+    assert counts.orders <= 1
+
+
+async def test_an_exchange_that_dies_is_unknown_and_the_gateway_stops_cleanly(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as here:
+        await here.client.place(placement("o1"))
+        await here.exchange.kill()
+
+        away = await here.client.place(placement("o2"))
+        code = await here.gateway.stop()
+
+    assert away.outcome == "unknown"
+    assert code == 0

@@ -1,0 +1,203 @@
+"""The activities of an order over a real Postgres, with a gateway that says what it is told to."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import asyncpg
+from temporalio.testing import ActivityEnvironment
+
+from activities.exchange import ExchangeActivities
+from activities.notices import Notices
+from activities.orders import OrderActivities
+from brokerage.bus.connection import Bus
+from brokerage.contracts.commands import OrderKey, StartOrder
+from brokerage.contracts.gateway import (
+    CancelRequest,
+    ExternalOrder,
+    GatewayReply,
+    PlaceRequest,
+    QueryRequest,
+)
+from brokerage.contracts.ids import order_id_for
+from brokerage.domain.orders import Order
+from brokerage.gateway.client import GatewayClient
+from brokerage.runtime.settings import Settings
+from brokerage.storage import admission
+from brokerage.storage.pool import DatabaseUnavailable, open_pool
+from brokerage.storage.reads import Portfolio, order_of_user, portfolio
+from brokerage.storage.writes import OrderWriter
+
+T = TypeVar("T")
+
+LAST_PRICE_CENTS = 20_000
+
+
+class NotedBus(Bus):
+    """A bus that only remembers the hints it was given."""
+
+    def __init__(self) -> None:
+        self.notices: list[tuple[str, bytes]] = []
+
+    async def notify(self, subject: str, payload: bytes) -> None:
+        self.notices.append((subject, payload))
+
+    def subjects(self) -> list[str]:
+        """What the hints were about, in order."""
+        return [subject for subject, _ in self.notices]
+
+
+class ToldGateway(GatewayClient):
+    """Answers with what was put into `replies`, in order, and remembers what it was asked.
+
+    A request for which no answer was put in fails the test.
+    """
+
+    def __init__(self) -> None:
+        self.replies: list[GatewayReply] = []
+        self.asked: list[PlaceRequest | CancelRequest | QueryRequest] = []
+
+    async def place(self, request: PlaceRequest, timeout_seconds: float = 1.0) -> GatewayReply:
+        return self._answer(request)
+
+    async def cancel(self, request: CancelRequest, timeout_seconds: float = 1.0) -> GatewayReply:
+        return self._answer(request)
+
+    async def query(self, request: QueryRequest, timeout_seconds: float = 1.0) -> GatewayReply:
+        return self._answer(request)
+
+    def _answer(self, request: PlaceRequest | CancelRequest | QueryRequest) -> GatewayReply:
+        self.asked.append(request)
+        assert self.replies, f"nothing was told to answer {request}"
+        return self.replies.pop(0)
+
+
+def accepted(
+    order_id: str,
+    external: str,
+    status: str = "open",
+    cumulative: int = 0,
+    outcome: Any = "accepted",
+) -> GatewayReply:
+    """The exchange's answer that names its order."""
+    return GatewayReply(outcome, ExternalOrder(external, order_id, status, cumulative))
+
+
+@dataclass(frozen=True)
+class Books:
+    """One user's way to the books."""
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    writer: OrderWriter
+    gateway: ToldGateway
+    bus: NotedBus
+    orders: OrderActivities
+    exchange: ExchangeActivities
+    user_id: str
+
+    async def claim(self, key: str | None = None, **terms: Any) -> StartOrder:
+        """Claim a key, as the API does; the start of the order it stands for."""
+        key = key or str(uuid4())
+        order_id = order_id_for(self.user_id, key)
+        claim = await admission.claim_key(
+            self.pool,
+            user_id=self.user_id,
+            key=key,
+            order_id=order_id,
+            body_hash=b"body",
+            last_price_cents=LAST_PRICE_CENTS,
+        )
+        asked: dict[str, Any] = {
+            "symbol": "IBM",
+            "side": "buy",
+            "shares": 10,
+            "limit_price_cents": 20_000,
+            "claimed_at_ms": claim.claimed_at_ms,
+        }
+        return StartOrder(
+            order_id=order_id,
+            user_id=self.user_id,
+            idempotency_key=key,
+            last_price_cents=claim.last_price_cents,
+            **(asked | terms),
+        )
+
+    async def reserved(self, **terms: Any) -> OrderKey:
+        """An order that is pending, with its hold."""
+        start = await self.claim(**terms)
+        state = await self.orders.reserve(start)
+        assert state.status == "pending"
+        return OrderKey(start.order_id, self.user_id)
+
+    async def submitted(self, external: str, **terms: Any) -> OrderKey:
+        """An order that the exchange has, under the id `external`."""
+        key = await self.reserved(**terms)
+        self.gateway.replies.append(accepted(key.order_id, external))
+        state = await self.ask(self.exchange.resolve_submission, key)
+        assert state.status == "submitted"
+        return key
+
+    async def ask(self, activity: Callable[..., Awaitable[T]], argument: object) -> T:
+        """Run an activity as a worker would, with an attempt number to look at."""
+        answer: T = await ActivityEnvironment().run(activity, argument)
+        return answer
+
+    async def order(self, key: OrderKey) -> Order:
+        """The order as it is stored."""
+        found = await order_of_user(self.pool, key.user_id, key.order_id)
+        assert found is not None
+        return found
+
+    async def balances(self) -> Portfolio:
+        """The user's cash and positions."""
+        found = await portfolio(self.pool, self.user_id)
+        assert found is not None
+        return found
+
+    async def count(self, table: str) -> int:
+        """How many rows of the user there are in a table."""
+        rows: int = await self.pool.fetchval(
+            f"SELECT count(*) FROM {table} WHERE user_id = $1", self.user_id
+        )
+        return rows
+
+
+@asynccontextmanager
+async def books_of_a_new_user(
+    database_url: str,
+    cash_cents: int = 1_000_000,
+    shares: int = 50,
+    gateway: ToldGateway | None = None,
+) -> AsyncIterator[Books]:
+    """Open an account with cash and shares of IBM, and a pool to reach it."""
+    settings = Settings(database_url=database_url)
+    async with open_pool(settings) as pool:
+        user_id = f"user-{uuid4().hex[:12]}"
+        await admission.open_account(pool, user_id, cash_cents, {"IBM": shares})
+        writer, bus, gateway = OrderWriter(pool), NotedBus(), gateway or ToldGateway()
+        notices = Notices(bus)
+        yield Books(
+            pool,
+            writer,
+            gateway,
+            bus,
+            OrderActivities(writer, notices),
+            ExchangeActivities(writer, gateway, notices),
+            user_id,
+        )
+
+
+async def until_done(step: Callable[[], Awaitable[T]], timeout_seconds: float = 30.0) -> T:
+    """Repeat a step while Postgres is too busy to answer, as the workflow would."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            return await step()
+        except DatabaseUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.05)

@@ -1,0 +1,39 @@
+"""Waiting for what becomes true in its own time; tests never sleep for a guess."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+PAUSE_SECONDS: Final = 0.05
+
+
+async def eventually(
+    attempt: Callable[[], Any], what: str = "it holds", timeout_seconds: float = 30.0
+) -> Any:
+    """Return the first answer of `attempt` that is not False, asked again until the deadline.
+
+    `attempt` may be a coroutine function or an ordinary one.
+
+    An AssertionError counts as "not yet"; the last one is the cause of the one raised when the time
+    is up, which says `what` was waited for. An `attempt` that never comes back is cut off too.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    failure: AssertionError | None = None
+    while time.monotonic() < deadline:
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                answer = attempt()
+                if inspect.isawaitable(answer):
+                    answer = await answer
+        except AssertionError as error:
+            failure = error
+        except TimeoutError:
+            break
+        else:
+            if answer is not False:
+                return answer
+            failure = None
+        await asyncio.sleep(PAUSE_SECONDS)
+    raise AssertionError(f"waited {timeout_seconds:g} s in vain until {what}") from failure

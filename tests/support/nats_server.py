@@ -1,0 +1,47 @@
+"""A real NATS server with JetStream, on a port of its own."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.support.eventually import eventually
+from tests.support.ports import accepts, free_port
+
+
+class NatsServer:
+    """Can be ended and started again on the same port, with what it had on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Return when it takes connections."""
+        self._process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).parent / "nats-server"),
+            *("-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await eventually(lambda: accepts(self.port), "NATS listens")
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@asynccontextmanager
+async def nats_server(folder: Path) -> AsyncIterator[NatsServer]:
+    """Run one as long as the block."""
+    server = NatsServer(folder)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.kill()

@@ -1,0 +1,103 @@
+"""Processes of ours, started as `make up` starts them."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.eventually import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+class Running:
+    """One process; its output is in `log`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self.log = log
+
+    @property
+    def ended(self) -> bool:
+        """True once it is gone."""
+        return self._process.returncode is not None
+
+    def said(self) -> str:
+        """The end of its output."""
+        return self.log.read_text()[-3000:]
+
+    async def stop(self) -> int:
+        """Ask it to stop; returns its exit code."""
+        if not self.ended:
+            self._process.send_signal(signal.SIGTERM)
+        return await self.end()
+
+    async def kill(self) -> int:
+        """End it as a crash would."""
+        if not self.ended:
+            self._process.kill()
+        return await self.end()
+
+    async def end(self) -> int:
+        """Wait for its end; returns its exit code."""
+        async with asyncio.timeout(20):
+            return await self._process.wait()
+
+
+async def start(
+    *command: str, environment: Mapping[str, str], ready_url: str | None, log: Path
+) -> Running:
+    """Start `python -m <command>`; return when `ready_url` (if any) answers 200."""
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *command),
+            cwd=ROOT,
+            env={**inherited(), **environment},
+            stdout=output,
+            stderr=output,
+        )
+    running = Running(process, log)
+
+    async def ready() -> None:
+        if running.ended:
+            raise RuntimeError(f"{command} ended:\n{running.said()}")
+        try:
+            status = (await client.get(ready_url or "")).status_code
+        except httpx.HTTPError as error:
+            raise AssertionError(repr(error)) from error
+        assert status == 200
+
+    if ready_url is not None:
+        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+            try:
+                await eventually(ready, f"{command} is ready", 40)
+            except BaseException:
+                await running.kill()
+                raise
+    return running
+
+
+@asynccontextmanager
+async def running(
+    *command: str, environment: Mapping[str, str], ready_url: str | None, log: Path
+) -> AsyncIterator[Running]:
+    """Run it as long as the block."""
+    process = await start(*command, environment=environment, ready_url=ready_url, log=log)
+    try:
+        yield process
+    finally:
+        await process.kill()
+
+
+def inherited() -> dict[str, str]:
+    """What a process needs of our environment, without what could change its settings."""
+    return {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - a test starts processes
+        if not name.startswith(("SHERWOOD_", "EXCHANGE_"))
+    }

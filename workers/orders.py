@@ -1,0 +1,85 @@
+"""`python -m workers.orders`: runs the orders' workflows and their activities.
+
+One process uses one core: workflow code is single-threaded in Python. More processes take more.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+
+from activities.exchange import ExchangeActivities
+from activities.notices import Notices
+from activities.orders import OrderActivities
+from brokerage.bus.connection import Bus, open_bus
+from brokerage.contracts.ids import ORDERS_TASK_QUEUE
+from brokerage.gateway.client import GatewayClient
+from brokerage.runtime.process import Process, run
+from brokerage.runtime.settings import Settings
+from brokerage.storage.pool import open_pool
+from brokerage.storage.writes import OrderWriter
+from workers.opening import StoppedEarly, enter, unless_stopped
+from workers.sandbox import production_runner
+from workers.temporal import connect_temporal
+from workflows.order import OrderWorkflow
+
+GRACEFUL_SHUTDOWN = timedelta(seconds=10)
+"""Longer than the fast path and the database together: what has begun is finished."""
+POLLERS = 10
+"""Half of them on the queue where new orders arrive; the SDK's default leaves one there."""
+STICKY_TIMEOUT = timedelta(seconds=2)
+"""How long a fill waits for a worker that died before another takes over."""
+
+
+def order_worker(client: Client, settings: Settings, writer: OrderWriter, bus: Bus) -> Worker:
+    """The Temporal worker of one process."""
+    notices = Notices(bus)
+    books = OrderActivities(writer, notices)
+    exchange = ExchangeActivities(writer, GatewayClient(bus), notices)
+    return Worker(
+        client,
+        task_queue=ORDERS_TASK_QUEUE,
+        workflows=[OrderWorkflow],
+        activities=[
+            books.reserve,
+            books.adopt,
+            books.settle,
+            books.request_cancel,
+            exchange.submit,
+            exchange.resolve_submission,
+            exchange.send_cancel,
+        ],
+        workflow_runner=production_runner(),
+        max_concurrent_workflow_tasks=settings.workflow_tasks_max,
+        max_concurrent_local_activities=50,
+        max_concurrent_activities=50,
+        max_cached_workflows=1000,
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(POLLERS),
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(2),
+        nonsticky_to_sticky_poll_ratio=0.5,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+    )
+
+
+async def serve(process: Process, settings: Settings) -> None:
+    """Run orders until the process is asked to stop."""
+    async with AsyncExitStack() as stack:
+        try:
+            pool = await enter(stack, process.stopping, open_pool(settings))
+            bus = await enter(stack, process.stopping, open_bus(settings.nats_url, "orders"))
+            client = await unless_stopped(process.stopping, connect_temporal(settings))
+        except StoppedEarly:
+            return
+        worker = order_worker(client, settings, OrderWriter(pool), bus)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(worker.run())
+            process.mark_ready()
+            await process.stopping.wait()
+            await worker.shutdown()
+
+
+if __name__ == "__main__":
+    run("orders", Settings(), serve)
