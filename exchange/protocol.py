@@ -11,7 +11,7 @@ The order API (HTTP):
 | Request | Body | Answer |
 |---|---|---|
 | `POST /v1/orders` | `Placement` | `PlacementReply` |
-| `POST /v1/orders/batch` | `PlacementBatch` (1 to `BATCH_MAX`) | `PlacementBatchReply`, same order |
+| `POST /v1/orders/batch` | `PlacementBatch`, at most `BATCH_MAX` | `PlacementBatchReply` |
 | `POST /v1/cancels` | `Cancellation` | `CancelReply` |
 | `POST /v1/cancels/all` | `MassCancellation` | `MassCancelReply` |
 | `GET /v1/orders/{orderId}` | | `OrderReport`, or 404 `Problem` |
@@ -52,7 +52,7 @@ class Message(msgspec.Struct, frozen=True, rename="camel"):
     """Base of all messages: immutable, camelCase on the wire."""
 
 
-class Placement(Message, forbid_unknown_fields=True):
+class Placement(Message, frozen=True, forbid_unknown_fields=True):
     """One order. Repeating a `client_order_id` returns the order it named first, never a second.
 
     `account` is opaque to the exchange and echoed in everything that concerns the order. A
@@ -69,13 +69,13 @@ class Placement(Message, forbid_unknown_fields=True):
     time_in_force: TimeInForce = "day"
 
 
-class PlacementBatch(Message, forbid_unknown_fields=True):
+class PlacementBatch(Message, frozen=True, forbid_unknown_fields=True):
     """Several orders in one request; each is answered on its own."""
 
     orders: list[Placement]
 
 
-class OrderReport(Message):
+class OrderReport(Message, frozen=True):
     """An order as the exchange has it. `cumulative_shares` is what was ever executed of it."""
 
     order_id: str
@@ -93,7 +93,7 @@ class OrderReport(Message):
     reason: str | None = None
 
 
-class PlacementReply(Message):
+class PlacementReply(Message, frozen=True):
     """`accepted` with the order as it is now, or `refused` with a stable `code` and a `reason`.
 
     A refused placement is remembered under its `client_order_id`; a repeat is refused the same.
@@ -108,20 +108,20 @@ class PlacementReply(Message):
     reason: str | None = None
 
 
-class PlacementBatchReply(Message):
+class PlacementBatchReply(Message, frozen=True):
     """One reply for each placement, in the order of the request."""
 
     replies: list[PlacementReply]
 
 
-class Cancellation(Message, forbid_unknown_fields=True):
+class Cancellation(Message, frozen=True, forbid_unknown_fields=True):
     """Cancel one order, named by exactly one of the two ids."""
 
     client_order_id: str | None = None
     order_id: str | None = None
 
 
-class CancelReply(Message):
+class CancelReply(Message, frozen=True):
     """What became of a cancel.
 
     `cancelled`: the order is off the book now (or was cancelled before). `too-late`: it had ended
@@ -135,20 +135,20 @@ class CancelReply(Message):
     reason: str | None = None
 
 
-class MassCancellation(Message, forbid_unknown_fields=True):
+class MassCancellation(Message, frozen=True, forbid_unknown_fields=True):
     """Cancel every live order of the member, or those of one account or symbol."""
 
     account: str | None = None
     symbol: str | None = None
 
 
-class MassCancelReply(Message):
+class MassCancelReply(Message, frozen=True):
     """The orders that were taken off the book."""
 
     cancelled: list[OrderReport]
 
 
-class Problem(Message):
+class Problem(Message, frozen=True):
     """An error that is not an answer about an order (RFC 9457 names)."""
 
     status: int
@@ -156,14 +156,14 @@ class Problem(Message):
     detail: str
 
 
-class OrderPage(Message):
+class OrderPage(Message, frozen=True):
     """Orders in the order they arrived; `next_after` is the cursor of the following page."""
 
     items: list[OrderReport]
     next_after: str | None = None
 
 
-class Execution(Message, tag="execution", tag_field="type"):
+class Execution(Message, frozen=True, tag="execution", tag_field="type"):
     """One match of a member's order. `execution_id` is never used twice.
 
     The feed names the order by the exchange's own id only.
@@ -181,14 +181,14 @@ class Execution(Message, tag="execution", tag_field="type"):
     at_ms: int
 
 
-class ExecutionPage(Message):
+class ExecutionPage(Message, frozen=True):
     """A member's executions, oldest first, as they stand after busts and corrections."""
 
     items: list[Execution]
     next_after: int | None = None
 
 
-class Bust(Message, tag="bust", tag_field="type"):
+class Bust(Message, frozen=True, tag="bust", tag_field="type"):
     """An execution that is declared never to have happened."""
 
     seq: int
@@ -201,7 +201,7 @@ class Bust(Message, tag="bust", tag_field="type"):
     at_ms: int
 
 
-class Correction(Message, tag="correction", tag_field="type"):
+class Correction(Message, frozen=True, tag="correction", tag_field="type"):
     """An execution whose price or shares were wrong; the new values replace the old."""
 
     seq: int
@@ -216,7 +216,7 @@ class Correction(Message, tag="correction", tag_field="type"):
     at_ms: int
 
 
-class End(Message, tag="end", tag_field="type"):
+class End(Message, frozen=True, tag="end", tag_field="type"):
     """An order left the book without the member asking: it expired, or the exchange cancelled it.
 
     `cumulative_shares` is all that was ever executed of it.
@@ -232,7 +232,7 @@ class End(Message, tag="end", tag_field="type"):
     at_ms: int
 
 
-class Trade(Message, tag="trade", tag_field="type"):
+class Trade(Message, frozen=True, tag="trade", tag_field="type"):
     """A public print. `at_ms` is when it was emitted, `tape_at_ms` when it was recorded."""
 
     seq: int
@@ -243,14 +243,14 @@ class Trade(Message, tag="trade", tag_field="type"):
     tape_at_ms: int | None = None
 
 
-class Listing(Message):
+class Listing(Message, frozen=True):
     """A symbol of the directory."""
 
     symbol: str
     name: str
 
 
-class Hello(Message, tag="hello", tag_field="type"):
+class Hello(Message, frozen=True, tag="hello", tag_field="type"):
     """First message of a connection: the directory, and where both sequences stand."""
 
     session: str
@@ -260,7 +260,7 @@ class Hello(Message, tag="hello", tag_field="type"):
     heartbeat_seconds: float
 
 
-class DayStatistics(Message):
+class DayStatistics(Message, frozen=True):
     """The trading day of one symbol so far; `seq` is the last trade it includes."""
 
     symbol: str
@@ -273,34 +273,32 @@ class DayStatistics(Message):
     at_ms: int
 
 
-class Snapshot(Message, tag="snapshot", tag_field="type"):
+class Snapshot(Message, frozen=True, tag="snapshot", tag_field="type"):
     """Every symbol as of `trade_seq`; stands in for trades that are no longer replayed."""
 
     trade_seq: int
     symbols: list[DayStatistics]
 
 
-class Heartbeat(Message, tag="heartbeat", tag_field="type"):
-    """Sent every `HEARTBEAT_SECONDS`, also when nothing trades. Both numbers are the newest sent."""
+class Heartbeat(Message, frozen=True, tag="heartbeat", tag_field="type"):
+    """Sent every `HEARTBEAT_SECONDS`, also when nothing trades. Both are the newest sent."""
 
     member_seq: int
     trade_seq: int
     at_ms: int
 
 
-class DayStart(Message, tag="day", tag_field="type"):
+class DayStart(Message, frozen=True, tag="day", tag_field="type"):
     """A new trading day of the market began: open, high, low and volume start anew."""
 
     trade_seq: int
     at_ms: int
 
 
-FeedMessage = (
-    Hello | Snapshot | Heartbeat | DayStart | Trade | Execution | Bust | Correction | End
-)
+FeedMessage = Hello | Snapshot | Heartbeat | DayStart | Trade | Execution | Bust | Correction | End
 
 
-class MemberCounts(Message):
+class MemberCounts(Message, frozen=True):
     """What one member did since the exchange process started; orders and executions since ever."""
 
     open_connections: int
@@ -313,7 +311,7 @@ class MemberCounts(Message):
     member_seq: int
 
 
-class Status(Message):
+class Status(Message, frozen=True):
     """The state of the market, and the counts by member."""
 
     state: Literal["open", "closed"]

@@ -1,18 +1,24 @@
 """The pool of Postgres connections, and what may be waited for on it."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
+import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from brokerage.runtime.settings import Settings
 
+log = structlog.get_logger()
+
 ACQUIRE_TIMEOUT_SECONDS: Final = 0.5
 STATEMENT_TIMEOUT_SECONDS: Final = 2.0
 LOCK_TIMEOUT_SECONDS: Final = 0.5
+CONNECT_RETRY_FIRST_SECONDS: Final = 0.1
+CONNECT_RETRY_MAX_SECONDS: Final = 3.0
 
 Pool = asyncpg.Pool
 Connection = PoolConnectionProxy
@@ -24,8 +30,30 @@ class DatabaseUnavailable(Exception):
 
 @asynccontextmanager
 async def open_pool(settings: Settings) -> AsyncIterator["Pool[asyncpg.Record]"]:
-    """Connect and hold the connections open; close them on the way out, waiting a little."""
-    pool = await asyncpg.create_pool(
+    """Connect, waiting for the server if it is not there yet; close on the way out."""
+    pool = await _connected(settings)
+    try:
+        yield pool
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), timeout=3)
+        except TimeoutError:
+            pool.terminate()
+
+
+async def _connected(settings: Settings) -> "Pool[asyncpg.Record]":
+    wait_seconds = CONNECT_RETRY_FIRST_SECONDS
+    while True:
+        try:
+            return await _create_pool(settings)
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
+            log.warning("database_not_there", error=repr(error))
+        await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))
+        wait_seconds = min(CONNECT_RETRY_MAX_SECONDS, wait_seconds * 2)
+
+
+async def _create_pool(settings: Settings) -> "Pool[asyncpg.Record]":
+    return await asyncpg.create_pool(
         settings.database_url,
         min_size=2,
         max_size=settings.database_pool_size,
@@ -42,13 +70,6 @@ async def open_pool(settings: Settings) -> AsyncIterator["Pool[asyncpg.Record]"]
             "jit": "off",
         },
     )
-    try:
-        yield pool
-    finally:
-        try:
-            await asyncio.wait_for(pool.close(), timeout=3)
-        except TimeoutError:
-            pool.terminate()
 
 
 @asynccontextmanager
