@@ -251,7 +251,11 @@ class Listing(Message, frozen=True):
 
 
 class Hello(Message, frozen=True, tag="hello", tag_field="type"):
-    """First message of a connection: the directory, and where both sequences stand."""
+    """First message of a connection: the directory, and where both sequences stand.
+
+    `session` names the exchange's journal: it stays through restarts, and every id of the exchange
+    has it in it. Another one means another history: all sequences began anew.
+    """
 
     session: str
     listings: list[Listing]
@@ -312,7 +316,7 @@ class MemberCounts(Message, frozen=True):
 
 
 class Status(Message, frozen=True):
-    """The state of the market, and the counts by member."""
+    """The state of the market, and the counts by member. A `speed` of 0 is unbound."""
 
     state: Literal["open", "closed"]
     speed: float
