@@ -1,0 +1,146 @@
+"""Around every request: an id, a limit for the body, a measurement, and the last net for failures.
+
+Plain ASGI: a middleware that wraps responses in tasks would cost every order a millisecond and
+break the streams.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import problem_response
+
+log = structlog.get_logger()
+
+BODY_BYTES_MAX: Final = 8 * 1024
+REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9-]{8,64}")
+"""An id of another shape is not taken over: it would end up in our logs."""
+
+REQUESTS = Counter("sherwood_http_requests", "HTTP requests.", ("method", "route", "status"))
+SECONDS = Histogram(
+    "sherwood_http_response_seconds",
+    "From the request to the start of its response.",
+    ("method", "route"),
+    buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5),
+)
+METHODS: Final = frozenset({"GET", "POST", "DELETE", "PATCH", "PUT", "HEAD", "OPTIONS"})
+
+
+class BodyTooLarge(Exception):
+    """More bytes arrived than any request may have."""
+
+
+class ClientGone(Exception):
+    """The client left before its request was complete."""
+
+
+class Frame:
+    """The outermost layer of our own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; anything but HTTP passes untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_at = time.perf_counter()
+        request_id = _request_id(scope["headers"])
+        # Read by handlers that log; one dict, no context variable.
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        status = 0
+
+        async def send_framed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                _measure(scope, status, time.perf_counter() - started_at)
+            await send(message)
+
+        try:
+            replayed = await _whole_body(scope["headers"], receive)
+            await self._app(scope, replayed, send_framed)
+        except BodyTooLarge:
+            response = problem_response(
+                "body-too-large", f"the body has more than {BODY_BYTES_MAX} bytes"
+            )
+            # What is left of the body is not read: the connection cannot be used again.
+            response.headers["connection"] = "close"
+            await response(scope, receive, send_framed)
+        except ClientGone:
+            return
+        except Exception:
+            log.exception("request_failed", request_id=request_id.decode(), path=scope["path"])
+            if status:
+                # Half a response is out: cutting the connection is the only honest end.
+                raise
+            response = problem_response(
+                "internal",
+                "the failure is logged under `requestId`",
+                requestId=request_id.decode(),
+            )
+            await response(scope, receive, send_framed)
+
+
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    for name, value in headers:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return value
+    return uuid4().hex.encode()
+
+
+async def _whole_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Receive:
+    """Read the body, if there is one, up to the limit; return a `receive` that has it at hand."""
+    announced = _announced_bytes(headers)
+    if not announced:
+        return receive
+    if announced > BODY_BYTES_MAX:
+        raise BodyTooLarge
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        # Counted while it arrives: a length that was announced proves nothing.
+        if len(body) > BODY_BYTES_MAX:
+            raise BodyTooLarge
+    delivered = False
+
+    async def replay() -> Message:
+        nonlocal delivered
+        if delivered:
+            return await receive()
+        delivered = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _announced_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """The body's length as announced; 1 for a body of unknown length, 0 for none."""
+    announced = 0
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit():
+            announced = max(announced, int(value))
+        elif name == b"transfer-encoding":
+            announced = max(announced, 1)
+    return announced
+
+
+def _measure(scope: Scope, status: int, seconds: float) -> None:
+    # The route's template, never the path: ids would make a time series each.
+    route = getattr(scope.get("route"), "path", "none")
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    REQUESTS.labels(method, route, str(status)).inc()
+    SECONDS.labels(method, route).observe(seconds)

@@ -1,0 +1,151 @@
+"""What one API process holds open, and how it opens, loses and closes it.
+
+Nothing here stops the process: it answers from its first second, each route with 503 for as long
+as a part it needs is away.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Annotated, Any, Final, TypeVar
+
+import structlog
+from fastapi import Depends, Request
+from starlette.datastructures import State
+
+from api.auth import TokenVerifier
+from api.errors import ProblemError
+from api.order_workflows import OrderWorkflows
+from brokerage.bus.connection import Bus, open_bus
+from brokerage.bus.last_price import LastPrices
+from brokerage.runtime.settings import Settings
+from brokerage.runtime.tasks import TaskSet
+from brokerage.storage.pool import Pool, open_pool
+from streaming.directory import Directory
+from streaming.hub import Hub
+from streaming.market import Market, open_market
+from workflows.client import connect_temporal
+
+log = structlog.get_logger()
+
+REOPEN_SECONDS: Final = 0.25
+LOOP_LAG_SECONDS_MAX: Final = 5.0
+READY_WITHOUT_SECONDS: Final = 10.0
+"""What is away for longer than this is not this node's fault: it takes requests without."""
+
+PARTS: Final = ("pool", "bus", "temporal", "hub", "directory", "last_prices")
+
+Part = TypeVar("Part")
+
+
+class NodeState(State):
+    """`app.state`. Reading a part that is not open yet raises `ProblemError` unavailable."""
+
+    settings: Settings
+    verifier: TokenVerifier
+    stopping: asyncio.Event
+    beat: float
+    ready_at: float
+    pool: "Pool[Any]"
+    bus: Bus
+    temporal: OrderWorkflows
+    hub: Hub
+    directory: Directory
+    last_prices: LastPrices
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in PARTS:
+                raise
+            raise ProblemError("unavailable", "this node is still connecting") from None
+
+    def has(self, name: str) -> bool:
+        """True once the part is open."""
+        return name in self._state
+
+    @property
+    def ready(self) -> bool:
+        """True when this node should get requests: its own faults count, nobody else's."""
+        if self._is_complete():
+            # Once is enough: what goes away later is no fault of this node.
+            self.ready_at = 0.0
+        return time.monotonic() > self.ready_at and not self.stopping.is_set()
+
+    def _is_complete(self) -> bool:
+        # A hub that has not heard the feed's first beat would refuse orders as if it were silent.
+        return all(map(self.has, PARTS)) and self.directory.ready and self.hub.feed_is_live
+
+    @property
+    def alive(self) -> bool:
+        """True while the event loop turns."""
+        return time.monotonic() - self.beat < LOOP_LAG_SECONDS_MAX
+
+
+async def _node(request: Request) -> NodeState:
+    state = request.app.state
+    assert isinstance(state, NodeState)
+    return state
+
+
+Node = Annotated[NodeState, Depends(_node)]
+
+
+@asynccontextmanager
+async def open_node(state: NodeState) -> AsyncIterator[None]:
+    """Open every part in the background, hold it open, close all on the way out."""
+    settings = state.settings
+    state.beat = time.monotonic()
+    state.ready_at = state.beat + READY_WITHOUT_SECONDS
+    client = await connect_temporal(
+        settings.temporal_address, settings.temporal_namespace, lazy=True
+    )
+    state.temporal = OrderWorkflows(client)
+
+    def hold_pool(pool: "Pool[Any]") -> None:
+        state.pool = pool
+
+    def hold_market(market: Market) -> None:
+        state.hub = market.hub
+        state.directory = market.directory
+        state.last_prices = market.last_prices
+
+    async def hold_bus() -> None:
+        async with open_bus(settings.nats_url, "api") as bus:
+            state.bus = bus
+            await _hold("market", lambda: open_market(bus), hold_market)
+
+    async with TaskSet() as tasks:
+        tasks.spawn(_beat(state), "beat")
+        tasks.spawn(_hold("database", lambda: open_pool(settings), hold_pool), "database")
+        tasks.spawn(hold_bus(), "bus")
+        try:
+            yield
+        finally:
+            # Also where nobody sent a signal: the streams end before what they read from closes.
+            state.stopping.set()
+
+
+async def _hold(
+    name: str,
+    opened: Callable[[], AbstractAsyncContextManager[Part]],
+    hold: Callable[[Part], None],
+) -> None:
+    """Open until it works, then keep it open until this task is cancelled."""
+    while True:
+        try:
+            async with opened() as part:
+                hold(part)
+                log.info("part_open", part=name)
+                await asyncio.Event().wait()
+        except Exception as error:  # noqa: BLE001 - whatever keeps a part away, the node goes on
+            log.warning("part_not_open", part=name, error=repr(error))
+            await asyncio.sleep(REOPEN_SECONDS)
+
+
+async def _beat(state: NodeState) -> None:
+    while True:
+        state.beat = time.monotonic()
+        await asyncio.sleep(1.0)

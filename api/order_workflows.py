@@ -1,0 +1,151 @@
+"""What the API asks of an order's workflow, and the few answers it can get in time."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final, Literal
+
+import structlog
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from brokerage.contracts.commands import CancelOrder, Reply, StartOrder, adopt_order
+from brokerage.contracts.ids import ORDERS_TASK_QUEUE, PLACED_UPDATE_ID, workflow_id_for
+from workflows.order import OrderWorkflow
+from workflows.policies import WORKFLOW_TASK_TIMEOUT
+
+log = structlog.get_logger()
+
+PLACED_SECONDS: Final = 1.9
+"""How long a placement is waited for; after that the row answers. The SDK's own timeout is for each
+of its attempts, so this one is around all of them."""
+CANCEL_SECONDS: Final = 1.5
+
+USER_ID: Final = SearchAttributeKey.for_keyword("UserId")
+SYMBOL: Final = SearchAttributeKey.for_keyword("Symbol")
+ORDER_TYPE: Final = SearchAttributeKey.for_keyword("OrderType")
+
+CancelAnswer = Literal["recorded", "declined", "no-workflow", "unreached"]
+
+
+class OrderWorkflows:
+    """Starts and asks the workflows of orders. Nothing here raises for a Temporal that is away."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def place(self, start: StartOrder) -> Reply | None:
+        """Start the order, or join the one that has the id; its first reply.
+
+        None when there is no reply (yet): the outcome is open, or Temporal did not answer, or the
+        order's workflow ended long ago. The row tells which.
+        """
+        operation = WithStartWorkflowOperation(
+            OrderWorkflow.run,
+            start,
+            id=workflow_id_for(start.order_id),
+            task_queue=ORDERS_TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+            static_summary=f"{start.side} {start.shares} {start.symbol}",
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(USER_ID, start.user_id),
+                    SearchAttributePair(SYMBOL, start.symbol),
+                    SearchAttributePair(
+                        ORDER_TYPE, "market" if start.limit_price_cents is None else "limit"
+                    ),
+                ]
+            ),
+        )
+        try:
+            async with asyncio.timeout(PLACED_SECONDS):
+                return await self._client.execute_update_with_start_workflow(
+                    OrderWorkflow.placed, id=PLACED_UPDATE_ID, start_workflow_operation=operation
+                )
+        except (
+            TimeoutError,
+            RPCError,
+            WorkflowAlreadyStartedError,
+            WorkflowUpdateFailedError,
+            WorkflowUpdateRPCTimeoutOrCancelledError,
+        ) as error:
+            log.info("placed_without_reply", order_id=start.order_id, cause=repr(error))
+            await _forget(operation)
+            return None
+
+    async def cancel(self, order_id: str, command: CancelOrder) -> CancelAnswer:
+        """Record the wish to cancel.
+
+        `recorded`: it is on record. `declined`: a cancel is under way, or the order has ended.
+        `no-workflow`: nobody runs the order. `unreached`: no answer in time, it may be recorded.
+        """
+        handle = self._client.get_workflow_handle_for(OrderWorkflow.run, workflow_id_for(order_id))
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await handle.execute_update(OrderWorkflow.cancel, command)
+        except (
+            TimeoutError,
+            RPCError,
+            WorkflowUpdateFailedError,
+            WorkflowUpdateRPCTimeoutOrCancelledError,
+        ) as error:
+            return _cancel_answer(order_id, error)
+        return "recorded"
+
+    async def adopt_and_cancel(
+        self, order_id: str, user_id: str, command: CancelOrder
+    ) -> CancelAnswer:
+        """The same for an open row that nobody runs: a run that adopts the row hears the wish."""
+        operation = WithStartWorkflowOperation(
+            OrderWorkflow.run,
+            adopt_order(order_id, user_id),
+            id=workflow_id_for(order_id),
+            task_queue=ORDERS_TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(USER_ID, user_id)]),
+        )
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await self._client.execute_update_with_start_workflow(
+                    OrderWorkflow.cancel, command, start_workflow_operation=operation
+                )
+        except (
+            TimeoutError,
+            RPCError,
+            WorkflowUpdateFailedError,
+            WorkflowUpdateRPCTimeoutOrCancelledError,
+        ) as error:
+            await _forget(operation)
+            return _cancel_answer(order_id, error)
+        return "recorded"
+
+
+def _cancel_answer(order_id: str, error: Exception) -> CancelAnswer:
+    log.info("cancel_not_recorded", order_id=order_id, cause=repr(error))
+    if isinstance(error, WorkflowUpdateFailedError):
+        return "declined"
+    if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
+        return "no-workflow"
+    return "unreached"
+
+
+async def _forget(operation: WithStartWorkflowOperation[Any, Any]) -> None:
+    """Read the failure that the operation keeps for its handle: unread, asyncio complains of it."""
+    with suppress(Exception, asyncio.CancelledError):
+        await operation.workflow_handle()

@@ -1,0 +1,151 @@
+"""Placing an order, step by step: check, admit, start its workflow, answer.
+
+Definitive answers are stored with the order and sent as they are stored, byte for byte. Everything
+that may be different a second later (a stale feed, a part that is away) is answered without being
+remembered against the key.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import Response
+
+from api.bodies import json_response
+from api.errors import RETRY_AFTER_SECONDS, ProblemError
+from api.idempotency import body_hash
+from api.node import NodeState
+from api.schemas import PlaceOrder
+from brokerage.bus.connection import BusUnavailable
+from brokerage.contracts.commands import Reply, StartOrder
+from brokerage.contracts.ids import order_id_for
+from brokerage.contracts.views import order_view
+from brokerage.domain.orders import Order
+from brokerage.storage import admission, reads
+
+REPLAYED: Final = "idempotent-replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One request to place: who, under which key, from where, what."""
+
+    user_id: str
+    key: str
+    address: str
+    order: PlaceOrder
+
+    @property
+    def order_id(self) -> str:
+        """The order that this user means by this key, whether it exists or not."""
+        return order_id_for(self.user_id, self.key)
+
+
+async def place_order(node: NodeState, placement: Placement) -> Response:
+    """The answer to `POST /order`; raises `ProblemError` or what the parts raise when away."""
+    _check(node, placement.order)
+    try:
+        last_price_cents = await _last_price_cents(node, placement.order.symbol)
+    except ProblemError as refusal:
+        # A replay comes before a refusal that will have passed in a moment.
+        return await _known_answer(node, placement, refusal)
+    claim = await admission.claim_key(
+        node.pool,
+        user_id=placement.user_id,
+        key=placement.key,
+        order_id=placement.order_id,
+        body_hash=body_hash(placement.order),
+        last_price_cents=last_price_cents,
+    )
+    if claim.state == "mismatch":
+        raise _reused()
+    if claim.state == "no-account":
+        raise ProblemError("no-account", "the token's user has no account here")
+    replayed = claim.state == "known"
+    reply = claim.reply or await node.temporal.place(
+        StartOrder(
+            order_id=placement.order_id,
+            user_id=placement.user_id,
+            symbol=placement.order.symbol,
+            side=placement.order.position,
+            shares=placement.order.num_shares,
+            limit_price_cents=placement.order.price_in_cents,
+            time_in_force=placement.order.time_in_force,
+            idempotency_key=placement.key,
+            claimed_at_ms=claim.claimed_at_ms,
+            last_price_cents=claim.last_price_cents,
+            address=placement.address,
+        )
+    )
+    if reply is None:
+        return await _answer_of_row(node, placement, replayed=replayed)
+    return _reply_response(placement.order_id, reply, replayed=replayed)
+
+
+def _check(node: NodeState, order: PlaceOrder) -> None:
+    """What is wrong with the order whoever sends it and whenever; raises `ProblemError`."""
+    if not node.directory.ready:
+        raise ProblemError("unavailable", "the list of symbols is not loaded yet")
+    if node.directory.name_of(order.symbol) is None:
+        raise ProblemError("unknown-symbol", f"{order.symbol!r} is not traded here")
+    if order.price_in_cents is None and order.time_in_force == "gtc":
+        raise ProblemError("invalid-time-in-force", "a market order cannot be `gtc`")
+
+
+async def _last_price_cents(node: NodeState, symbol: str) -> int:
+    if not node.hub.feed_is_live:
+        raise ProblemError("feed-stale", "the exchange's feed is silent; no order is taken blind")
+    try:
+        tick = await node.last_prices.get(symbol)
+    except BusUnavailable as error:
+        raise ProblemError("unavailable", "the last price cannot be read now") from error
+    if tick is None:
+        raise ProblemError("no-price", f"{symbol} has not traded yet")
+    return tick.price_cents
+
+
+async def _known_answer(node: NodeState, placement: Placement, refusal: ProblemError) -> Response:
+    """What this key has already earned; raises `refusal` if that is nothing."""
+    order = await reads.order_of_user(node.pool, placement.user_id, placement.order_id)
+    if order is None:
+        raise refusal
+    if not _same_terms(order, placement.order):
+        raise _reused()
+    return await _answer_of_row(node, placement, replayed=True)
+
+
+async def _answer_of_row(node: NodeState, placement: Placement, *, replayed: bool) -> Response:
+    """The stored reply, else the order as it stands, else "repeat with the same key"."""
+    reply = await admission.stored_reply(node.pool, placement.user_id, placement.key)
+    if reply is not None:
+        return _reply_response(placement.order_id, reply, replayed=replayed)
+    order = await reads.order_of_user(node.pool, placement.user_id, placement.order_id)
+    if order is None:
+        raise ProblemError("unavailable", "the order is not on record yet; nothing was answered")
+    headers = {**_location(order.order_id), "retry-after": str(RETRY_AFTER_SECONDS)}
+    return json_response(order_view(order), 202, headers)
+
+
+def _reply_response(order_id: str, reply: Reply, *, replayed: bool) -> Response:
+    headers = _location(order_id) if reply.status < 300 else {}
+    if replayed:
+        headers[REPLAYED] = "true"
+    media_type = "application/json" if reply.status < 300 else "application/problem+json"
+    return Response(reply.body, reply.status, headers, media_type)
+
+
+def _location(order_id: str) -> dict[str, str]:
+    return {"location": f"/order/{order_id}"}
+
+
+def _same_terms(order: Order, asked: PlaceOrder) -> bool:
+    return (
+        order.side.value == asked.position
+        and order.symbol == asked.symbol
+        and order.limit_price_cents == asked.price_in_cents
+        and order.shares == asked.num_shares
+        and order.time_in_force.value == asked.time_in_force
+    )
+
+
+def _reused() -> ProblemError:
+    return ProblemError("idempotency-key-reused", "the key belongs to an order with other terms")

@@ -1,0 +1,225 @@
+"""Place, read, list and cancel orders."""
+
+import asyncio
+import re
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.auth import CurrentUser
+from api.bodies import json_response, read_json
+from api.cancelling import cancel_order, order_not_found
+from api.cursor import decode_cursor, encode_cursor
+from api.documentation import KEY_PARAMETER, TOKEN_PROBLEMS, body, problems
+from api.errors import ProblemError
+from api.idempotency import parse_key
+from api.node import Node, NodeState
+from api.order_watch import order_notices
+from api.placing import Placement, place_order
+from api.schemas import CancelBody, OrderBody, OrdersBody, PlaceOrder
+from brokerage.contracts.views import order_view
+from brokerage.domain.orders import CLOSED, OPEN, Order, OrderStatus
+from brokerage.storage import reads
+
+router = APIRouter(tags=["orders"])
+
+PAGE_MAX: Final = 200
+PAGE_DEFAULT: Final = 50
+WATCH_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 1.0
+STATUSES: Final = frozenset(status.value for status in OrderStatus)
+ORDER_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@router.post(
+    "/order",
+    status_code=201,
+    summary="Place an order",
+    openapi_extra=body(PlaceOrder, KEY_PARAMETER),
+    responses={
+        201: {"model": OrderBody, "description": "The exchange has the order."},
+        202: {"model": OrderBody, "description": "On record; the exchange has not answered yet."},
+        **problems(
+            *TOKEN_PROBLEMS,
+            "idempotency-key-missing",
+            "idempotency-key-malformed",
+            "malformed-json",
+            "no-account",
+            "body-too-large",
+            "unsupported-media-type",
+            "invalid-request",
+            "unknown-field",
+            "invalid-shares",
+            "invalid-price",
+            "invalid-time-in-force",
+            "unknown-symbol",
+            "idempotency-key-reused",
+            "insufficient-buying-power",
+            "insufficient-shares",
+            "order-too-large",
+            "price-out-of-band",
+            "not-sent-in-time",
+            "not-placed",
+            "refused-by-exchange",
+            "feed-stale",
+            "no-price",
+            "unavailable",
+        ),
+    },
+)
+async def place(request: Request, user: CurrentUser, node: Node) -> Response:
+    """A repeat with the same key and body is the same order and gets the same answer."""
+    key = parse_key(request.headers.getlist("idempotency-key"))
+    order = await read_json(request, PlaceOrder)
+    return await place_order(node, Placement(user.user_id, key, client_address(request), order))
+
+
+@router.get(
+    "/order/{order_id}",
+    summary="Read an order",
+    responses={
+        200: {"model": OrderBody},
+        **problems(*TOKEN_PROBLEMS, "order-not-found", "invalid-request", "unavailable"),
+    },
+)
+async def read(
+    order_id: str,
+    user: CurrentUser,
+    node: Node,
+    after_version: Annotated[
+        int | None,
+        Query(
+            alias="afterVersion",
+            ge=0,
+            le=2**31 - 1,
+            description="Wait up to 30 s for a version newer than this.",
+        ),
+    ] = None,
+) -> Response:
+    """Another user's order looks exactly like none."""
+    known_id = _parse_order_id(order_id)
+    order = await reads.order_of_user(node.pool, user.user_id, known_id)
+    if order is not None and after_version is not None and order.version <= after_version:
+        order = await _newer(node, order, after_version)
+    if order is None:
+        raise order_not_found()
+    return json_response(order_view(order))
+
+
+@router.delete(
+    "/order/{order_id}",
+    summary="Cancel an order",
+    responses={
+        200: {"model": CancelBody, "description": "The order is cancelled."},
+        202: {"model": CancelBody, "description": "The exchange has not answered yet."},
+        **problems(
+            *TOKEN_PROBLEMS,
+            "order-not-found",
+            "too-late-to-cancel",
+            "cancel-refused",
+            "unavailable",
+        ),
+    },
+)
+async def cancel(order_id: str, request: Request, user: CurrentUser, node: Node) -> Response:
+    """Needs no key and may be repeated."""
+    return await cancel_order(
+        node, user.user_id, _parse_order_id(order_id), client_address(request)
+    )
+
+
+@router.get(
+    "/orders",
+    summary="List your orders, newest first",
+    responses={
+        200: {"model": OrdersBody},
+        **problems(*TOKEN_PROBLEMS, "invalid-request", "unavailable"),
+    },
+)
+async def list_orders(
+    user: CurrentUser,
+    node: Node,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    status: Annotated[
+        str | None,
+        Query(max_length=200, description="`open`, `closed`, or statuses, separated by commas."),
+    ] = None,
+    symbol: Annotated[str | None, Query(pattern=r"^[A-Z0-9.]{1,16}$")] = None,
+    idempotency_key: Annotated[
+        UUID | None,
+        Query(
+            alias="idempotencyKey",
+            description="Find what a lost answer placed, without placing.",
+        ),
+    ] = None,
+) -> Response:
+    """`nextCursor` is the `cursor` of the next page, null on the last one."""
+    before = decode_cursor(cursor) if cursor is not None else None
+    statuses = parse_statuses(status) if status is not None else None
+    page = await reads.orders_page(
+        node.pool,
+        user.user_id,
+        # One more than asked for tells whether there is a next page.
+        limit=limit + 1,
+        before=before,
+        statuses=statuses,
+        symbol=symbol,
+        idempotency_key=str(idempotency_key) if idempotency_key else None,
+    )
+    orders = page.orders[:limit]
+    last = orders[-1] if len(page.orders) > limit else None
+    return json_response(
+        {
+            "items": [order_view(order) for order in orders],
+            "nextCursor": encode_cursor(last.created_at, last.order_id) if last else None,
+            "asOfSeq": page.as_of_seq,
+        }
+    )
+
+
+def client_address(request: Request) -> str:
+    """Where the request came from, for the order's audit trail."""
+    return request.client.host if request.client else ""
+
+
+def parse_statuses(text: str) -> list[str]:
+    """The statuses that `open,filled` names; raises `ProblemError`."""
+    named: set[OrderStatus] = set()
+    for name in text.split(","):
+        if name == "open":
+            named |= OPEN
+        elif name == "closed":
+            named |= CLOSED
+        elif name in STATUSES:
+            named.add(OrderStatus(name))
+        else:
+            detail = "a status is `open`, `closed` or the name of one"
+            finding = {"in": "query", "where": "status", "code": "invalid-request"}
+            raise ProblemError("invalid-request", detail, errors=[{**finding, "detail": detail}])
+    return sorted(status.value for status in named)
+
+
+def _parse_order_id(text: str) -> str:
+    if not ORDER_ID.fullmatch(text):
+        raise order_not_found()
+    return text.lower()
+
+
+async def _newer(node: NodeState, order: Order, after_version: int) -> Order | None:
+    """The order once it is newer, or as it stands after `WATCH_SECONDS` or when the node stops."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + WATCH_SECONDS
+    async with order_notices(node, order.user_id) as notices:
+        while True:
+            newest = await reads.order_of_user(node.pool, order.user_id, order.order_id)
+            remaining_seconds = deadline - clock()
+            if (
+                newest is None
+                or newest.version > after_version
+                or remaining_seconds <= 0
+                or node.stopping.is_set()
+            ):
+                return newest
+            await notices.wait(min(LOOK_SECONDS, remaining_seconds))

@@ -1,0 +1,141 @@
+"""Bodies as clients see them. Requests are checked with these; answers are only described by them.
+
+Numbers are whole: `10.0`, `"10"` and `true` are no number of shares.
+"""
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SHARES_MAX: Final = 1_000_000_000
+PRICE_CENTS_MAX: Final = 1_000_000_000
+"""Far above what an order may have (a stored refusal says that); the product of both still fits
+into the database's integers."""
+
+Position = Literal["buy", "sell"]
+TimeInForceName = Literal["day", "gtc", "ioc"]
+ORDER_ID_EXAMPLE: Final = "0c7a9a6e-3f0b-5c53-8a5e-0a4f6f1f2b11"
+TIME_EXAMPLE: Final = "2026-11-23T14:30:00.123456Z"
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PlaceOrder(_Request):
+    """What to trade. Without a price it is a market order, sent with a collar of 5 %."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"position": "buy", "symbol": "META", "priceInCents": 52210, "numShares": 10},
+                {"position": "sell", "symbol": "SPY", "numShares": 1, "timeInForce": "ioc"},
+            ]
+        }
+    )
+
+    position: Position
+    symbol: str = Field(min_length=1, max_length=16)
+    num_shares: int = Field(alias="numShares", gt=0, le=SHARES_MAX)
+    price_in_cents: int | None = Field(default=None, alias="priceInCents", gt=0, le=PRICE_CENTS_MAX)
+    time_in_force: TimeInForceName = Field(default="day", alias="timeInForce")
+
+
+class TokenRequest(_Request):
+    """Whose token; `scope` for an operator's."""
+
+    user: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["alice"])
+    scope: Literal["operator"] | None = None
+
+
+class OrderBody(BaseModel):
+    """An order. `priceInCents` is the customer's limit, null for a market order."""
+
+    id: str = Field(examples=[ORDER_ID_EXAMPLE])
+    externalOrderId: str | None = Field(examples=["X-104"])
+    position: Position
+    symbol: str = Field(examples=["META"])
+    type: Literal["market", "limit"]
+    timeInForce: TimeInForceName
+    priceInCents: int | None = Field(examples=[52210])
+    numShares: int = Field(examples=[10])
+    status: Literal[
+        "pending",
+        "submitted",
+        "partially_filled",
+        "pending_cancel",
+        "filled",
+        "cancelled",
+        "expired",
+        "rejected",
+        "failed",
+    ]
+    outcome: Literal["unknown", "accepted", "refused"]
+    filledShares: int
+    filledNotionalInCents: int
+    reason: str | None
+    version: int
+    createdAt: str = Field(examples=[TIME_EXAMPLE])
+    updatedAt: str = Field(examples=[TIME_EXAMPLE])
+
+
+class OrdersBody(BaseModel):
+    """A page of orders; `asOfSeq` is the last order event it includes."""
+
+    items: list[OrderBody]
+    nextCursor: str | None
+    asOfSeq: int
+
+
+class CancelBody(BaseModel):
+    """`ok` is true when the order is cancelled."""
+
+    ok: bool
+    order: OrderBody
+
+
+class PositionBody(BaseModel):
+    """Shares of one symbol; price and value are null while nobody knows a price."""
+
+    symbol: str
+    shares: int
+    heldShares: int
+    priceInCents: int | None
+    valueInCents: int | None
+
+
+class PortfolioBody(BaseModel):
+    """Cash and positions of one moment; the total is null while a price is missing."""
+
+    userId: str
+    cashInCents: int
+    heldCashInCents: int
+    buyingPowerInCents: int
+    positions: list[PositionBody]
+    totalValueInCents: int | None
+    asOfSeq: int
+    at: str = Field(examples=[TIME_EXAMPLE])
+
+
+class TokenBody(BaseModel):
+    """A token of the development issuer."""
+
+    token: str
+    expiresAt: str = Field(examples=[TIME_EXAMPLE])
+    user: str
+
+
+class ProblemBody(BaseModel):
+    """What went wrong (RFC 9457). `code` is stable; members such as `order`, `required`,
+    `available` or `errors` come with some codes.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    retryable: bool
+    advice: str

@@ -1,0 +1,238 @@
+"""What an auditor reads: everything we booked, in one snapshot, and where it contradicts itself.
+
+Read only, for checks and operators. It says what the tables hold, not what they should hold: the
+comparison with the exchange is the caller's. Every query looks at whole tables.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from brokerage.runtime.settings import Settings
+from brokerage.storage.pool import Connection, Pool, connection, open_pool
+
+AUDIT_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedOrder:
+    """An order's row; `external_order_id` is None where the exchange never acknowledged it."""
+
+    order_id: str
+    user_id: str
+    symbol: str
+    side: str
+    shares: int
+    price_cents: int
+    status: str
+    filled_shares: int
+    filled_notional_cents: int
+    executed_shares: int
+    external_order_id: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedExecution:
+    """One booked execution; of its `shares`, `booked_shares` are the customer's."""
+
+    execution_id: str
+    order_id: str
+    symbol: str
+    shares: int
+    booked_shares: int
+    price_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Two numbers that must be equal and are not; `what` names them, `where` whose they are."""
+
+    what: str
+    where: str
+    expected: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One moment of the books.
+
+    `ledger` sums entries by (account, asset), in cents for asset USD and in shares otherwise;
+    `contradictions` are those that the tables show by themselves.
+    """
+
+    orders: tuple[AuditedOrder, ...]
+    executions: tuple[AuditedExecution, ...]
+    ledger: dict[tuple[str, str], int]
+    contradictions: tuple[Contradiction, ...]
+
+
+@asynccontextmanager
+async def open_auditor(database_url: str) -> AsyncIterator[Callable[[], Awaitable[Audit]]]:
+    """Yield a function that reads an `Audit`; for those who have no pool of their own."""
+    async with open_pool(Settings(database_url=database_url, database_pool_size=2)) as pool:
+        yield lambda: read_audit(pool)
+
+
+async def read_audit(pool: "Pool[asyncpg.Record]") -> Audit:
+    """Everything of one moment. Raises `DatabaseUnavailable`."""
+    async with (
+        connection(pool, AUDIT_SECONDS) as database,
+        database.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        await database.execute(f"SET LOCAL statement_timeout = '{int(AUDIT_SECONDS)}s'")
+        orders = await _orders(database)
+        executions = await _executions(database)
+        ledger = await database.fetch(
+            "SELECT account, asset, sum(amount)::bigint AS total FROM ledger_entries "
+            "GROUP BY account, asset ORDER BY account, asset"
+        )
+        found: list[Contradiction] = []
+        for what, query in CONTRADICTIONS.items():
+            rows = await database.fetch(query)
+            found += [
+                Contradiction(what, row["place"], row["expected"], row["found"]) for row in rows
+            ]
+    return Audit(
+        orders=orders,
+        executions=executions,
+        ledger={(row["account"], row["asset"]): row["total"] for row in ledger},
+        contradictions=tuple(found),
+    )
+
+
+async def _orders(database: "Connection[asyncpg.Record]") -> tuple[AuditedOrder, ...]:
+    rows = await database.fetch(
+        """
+        SELECT order_id, user_id, symbol, side, shares, price_cents, status, filled_shares,
+            filled_notional_cents, executed_shares, external_order_id, reason
+        FROM orders ORDER BY created_at, order_id
+        """
+    )
+    return tuple(
+        AuditedOrder(
+            order_id=str(row["order_id"]),
+            user_id=row["user_id"],
+            symbol=row["symbol"],
+            side=row["side"],
+            shares=row["shares"],
+            price_cents=row["price_cents"],
+            status=row["status"],
+            filled_shares=row["filled_shares"],
+            filled_notional_cents=row["filled_notional_cents"],
+            executed_shares=row["executed_shares"],
+            external_order_id=row["external_order_id"],
+            reason=row["reason"],
+        )
+        for row in rows
+    )
+
+
+async def _executions(database: "Connection[asyncpg.Record]") -> tuple[AuditedExecution, ...]:
+    rows = await database.fetch(
+        """
+        SELECT report_id, order_id, symbol, shares, booked_shares, price_cents
+        FROM execution_reports WHERE kind = 'fill' ORDER BY feed_seq
+        """
+    )
+    return tuple(
+        AuditedExecution(
+            execution_id=row["report_id"],
+            order_id=str(row["order_id"]),
+            symbol=row["symbol"],
+            shares=row["shares"],
+            booked_shares=row["booked_shares"],
+            price_cents=row["price_cents"],
+        )
+        for row in rows
+    )
+
+
+CONTRADICTIONS: Final[dict[str, str]] = {
+    "the legs of a ledger source sum to zero": """
+        SELECT user_id || ' ' || source || ' ' || asset AS place,
+            0::bigint AS expected, sum(amount)::bigint AS found
+        FROM ledger_entries GROUP BY user_id, source, asset HAVING sum(amount) <> 0
+    """,
+    "a cash balance is the sum of its entries": """
+        SELECT a.user_id AS place, coalesce(l.total, 0) AS expected, a.cash_cents AS found
+        FROM accounts a LEFT JOIN (
+            SELECT user_id, sum(amount)::bigint AS total FROM ledger_entries
+            WHERE account = 'user' AND asset = 'USD' GROUP BY user_id
+        ) l USING (user_id)
+        WHERE a.cash_cents <> coalesce(l.total, 0)
+    """,
+    "a position is the sum of its entries": """
+        SELECT user_id || ' ' || symbol AS place,
+            coalesce(l.total, 0) AS expected, coalesce(p.shares, 0) AS found
+        FROM positions p FULL JOIN (
+            SELECT user_id, asset AS symbol, sum(amount)::bigint AS total FROM ledger_entries
+            WHERE account = 'user' AND asset <> 'USD' GROUP BY user_id, asset
+        ) l USING (user_id, symbol)
+        WHERE coalesce(p.shares, 0) <> coalesce(l.total, 0)
+    """,
+    "held cash is the sum of the holds": """
+        SELECT a.user_id AS place, coalesce(h.total, 0) AS expected, a.held_cents AS found
+        FROM accounts a LEFT JOIN (
+            SELECT user_id, sum(amount)::bigint AS total FROM holds
+            WHERE asset = 'USD' GROUP BY user_id
+        ) h USING (user_id)
+        WHERE a.held_cents <> coalesce(h.total, 0)
+    """,
+    "held shares are the sum of the holds": """
+        SELECT user_id || ' ' || symbol AS place,
+            coalesce(h.total, 0) AS expected, coalesce(p.held_shares, 0) AS found
+        FROM positions p FULL JOIN (
+            SELECT user_id, asset AS symbol, sum(amount)::bigint AS total FROM holds
+            WHERE asset <> 'USD' GROUP BY user_id, asset
+        ) h USING (user_id, symbol)
+        WHERE coalesce(p.held_shares, 0) <> coalesce(h.total, 0)
+    """,
+    "a closed order holds nothing": """
+        SELECT h.order_id::text AS place, 0::bigint AS expected, h.shares AS found
+        FROM holds h LEFT JOIN orders o ON o.user_id = h.user_id AND o.order_id = h.order_id
+        WHERE o.order_id IS NULL
+           OR o.status NOT IN ('pending', 'submitted', 'partially_filled', 'pending_cancel')
+    """,
+    "an open order holds what is unfilled": """
+        SELECT o.order_id::text AS place,
+            o.shares - o.filled_shares AS expected, coalesce(h.shares, 0) AS found
+        FROM orders o LEFT JOIN holds h ON h.user_id = o.user_id AND h.order_id = o.order_id
+        WHERE o.status IN ('pending', 'submitted', 'partially_filled')
+          AND coalesce(h.shares, 0) <> o.shares - o.filled_shares
+    """,
+    "an order's filled shares are those booked": """
+        SELECT o.order_id::text AS place,
+            coalesce(e.booked, 0) AS expected, o.filled_shares AS found
+        FROM orders o LEFT JOIN (
+            SELECT order_id, sum(booked_shares)::bigint AS booked
+            FROM execution_reports WHERE kind = 'fill' GROUP BY order_id
+        ) e USING (order_id)
+        WHERE o.filled_shares <> coalesce(e.booked, 0)
+    """,
+    "a user's event sequence has no gap": """
+        SELECT a.user_id AS place, a.event_seq AS expected, coalesce(e.count, 0) AS found
+        FROM accounts a LEFT JOIN (
+            SELECT user_id, count(*) AS count, min(seq) AS first, max(seq) AS last
+            FROM order_events GROUP BY user_id
+        ) e USING (user_id)
+        WHERE a.event_seq <> coalesce(e.count, 0) OR a.event_seq <> coalesce(e.last, 0)
+           OR coalesce(e.first, 1) <> 1
+    """,
+    "an order's versions have no gap": """
+        SELECT o.order_id::text AS place,
+            o.version::bigint AS expected, coalesce(e.count, 0) AS found
+        FROM orders o LEFT JOIN (
+            SELECT user_id, order_id, count(*) AS count, min(version) AS first,
+                max(version) AS last
+            FROM order_events GROUP BY user_id, order_id
+        ) e USING (user_id, order_id)
+        WHERE o.version <> coalesce(e.count, 0) OR o.version <> coalesce(e.last, 0)
+           OR coalesce(e.first, 0) <> 1
+    """,
+}
+"""What must hold whatever the exchange says; each query returns only where it does not."""

@@ -1,0 +1,114 @@
+"""The API as a process: it starts before its servers, ends its streams, and stops with exit 0."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from devstack.stack import DevStack
+from tests.support.accounts import account
+from tests.support.eventually import eventually
+from tests.support.ports import free_port
+from tests.support.running import running
+
+NOWHERE = "127.0.0.1:1"
+
+
+async def test_process_answers_before_any_server_does(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {
+        "SHERWOOD_API_PORT": str(port),
+        "SHERWOOD_DATABASE_URL": f"postgresql://sherwood@{NOWHERE}/sherwood",
+        "SHERWOOD_NATS_URL": f"nats://{NOWHERE}",
+        "SHERWOOD_TEMPORAL_ADDRESS": NOWHERE,
+        "SHERWOOD_ENVIRONMENT": "development",
+        "SHERWOOD_TOKEN_SECRET": "a secret of this test, 32 bytes long or more",
+    }
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        running(
+            "api", environment=environment, ready_url=f"{url}/livez", log=tmp_path / "log"
+        ) as process,
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+    ):
+        not_yet = await http.get("/readyz")
+        refused = await http.post("/dev/token", json={"user": "alice"})
+
+        assert not_yet.status_code == 503
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert await process.stop() == 0, process.said()
+
+
+async def test_stop_ends_streams_cleanly_and_finishes_placements(
+    stack: DevStack, tmp_path: Path
+) -> None:
+    port = free_port()
+    secret = (stack.settings.home / "token-secret").read_text().strip()
+    environment = {
+        **stack.env,
+        "SHERWOOD_API_PORT": str(port),
+        "SHERWOOD_TOKEN_SECRET": secret,
+    }
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        running(
+            "api", environment=environment, ready_url=f"{url}/readyz", log=tmp_path / "log"
+        ) as process,
+        account(url) as alice,
+    ):
+        order = {"position": "buy", "symbol": "SPY", "priceInCents": 100, "numShares": 1}
+        placed = await alice.http.post(
+            "/order", json=order, headers={"idempotency-key": str(uuid4())}
+        )
+        async with alice.http.stream("POST", "/subscribe", json={"symbols": ["SPY"]}) as stream:
+            lines = stream.aiter_lines()
+            await anext(lines)
+
+            exit_code = await process.stop()
+
+            # Raises if the connection was cut instead of ended.
+            rest = [line async for line in lines]
+
+    assert placed.status_code == 201
+    assert rest
+    assert exit_code == 0, process.said()
+
+
+async def test_node_whose_bus_was_away_at_its_start_serves_once_it_is_there(
+    stack: DevStack, tmp_path: Path
+) -> None:
+    port = free_port()
+    secret = (stack.settings.home / "token-secret").read_text().strip()
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **stack.env,
+        "SHERWOOD_API_PORT": str(port),
+        "SHERWOOD_TOKEN_SECRET": secret,
+    }
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as http, AsyncExitStack() as node:
+        await stack.stop("nats")
+        try:
+            await node.enter_async_context(
+                running(
+                    "api",
+                    environment=environment,
+                    ready_url=f"{url}/livez",
+                    log=tmp_path / "log",
+                )
+            )
+            await eventually(lambda: _parts_open(http, {"pool", "temporal"}), "others are open")
+        finally:
+            await stack.start("nats")
+
+        await eventually(lambda: _ready(http), "the node is ready", 60.0)
+
+
+async def _parts_open(http: httpx.AsyncClient, names: set[str]) -> bool:
+    parts = (await http.get("/readyz")).json()["parts"]
+    return {name for name, is_open in parts.items() if is_open} == names
+
+
+async def _ready(http: httpx.AsyncClient) -> bool:
+    state = (await http.get("/readyz")).json()
+    return bool(state["ok"]) and all(state["parts"].values())
