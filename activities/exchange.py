@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.notices import Notices
 from activities.orders import EXCHANGE, acknowledge, state_of
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 FAST_CALL_SECONDS: Final = 1.2
 """For one call on the fast path: within its 1.5 s, with room to write the answer down."""
-SLOW_CALL_SECONDS: Final = 5.0
+SLOW_CALL_SECONDS: Final = 2.0
+"""For one call of the slow path: the gateway gives the exchange a second."""
 VISIBILITY_SECONDS: Final = 2.0
 """The exchange shows an accepted order to queries no later than this (exchange/protocol.py)."""
 RETRY_SECONDS_MAX: Final = 10.0
@@ -52,7 +53,12 @@ class ExchangeActivities:
             return await self._adopt_external(order, reply.order)
         if reply.outcome == "refused" and not request.repeated:
             return await self._refuse(order, reply.code or "refused-by-exchange")
-        raise ApplicationError(_unknown(reply), type="OutcomeUnknown", non_retryable=True)
+        raise ApplicationError(
+            _unknown(reply),
+            type="OutcomeUnknown",
+            non_retryable=True,
+            category=ApplicationErrorCategory.BENIGN,
+        )
 
     @activity.defn
     async def resolve_submission(self, key: OrderKey) -> OrderState:
@@ -222,4 +228,6 @@ def _try_again(reply: GatewayReply) -> ApplicationError:
         _unknown(reply),
         type="OutcomeUnknown",
         next_retry_delay=timedelta(seconds=pause * random.uniform(0.5, 1.0)),
+        # Expected while the exchange is away: no stack trace a try.
+        category=ApplicationErrorCategory.BENIGN,
     )

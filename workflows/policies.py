@@ -16,8 +16,9 @@ LOCAL_RETRY_THRESHOLD: Final = timedelta(seconds=1)
 TWICE: Final = RetryPolicy(initial_interval=timedelta(milliseconds=50), maximum_attempts=2)
 ONCE: Final = RetryPolicy(maximum_attempts=1)
 
-SLOW_ATTEMPT_TIMEOUT: Final = timedelta(seconds=20)
-"""Start to close of one attempt of a normal activity: three calls of 5 s and the writing."""
+SLOW_ATTEMPT_TIMEOUT: Final = timedelta(seconds=10)
+"""Start to close of one attempt of a normal activity: three calls of 2 s and the writing. It is also
+how long an attempt is missed whose worker was killed."""
 UNTIL_DONE: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=250),
     backoff_coefficient=2.0,

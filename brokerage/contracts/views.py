@@ -46,7 +46,9 @@ def first_reply(order: Order, refusal: Rejected | None = None) -> Reply | None:
     if order.status not in (OrderStatus.REJECTED, OrderStatus.FAILED):
         return Reply(201, encode(view))
     reason = order.reason or "refused-by-exchange"
-    code = reason if reason in PROBLEMS else "refused-by-exchange"
+    # The exchange's words may sound like ours; only a refusal of an order is kept as its reply.
+    known = reason in PROBLEMS and PROBLEMS[reason].status == 422
+    code = reason if known else "refused-by-exchange"
     body = problem(
         code,
         refusal.detail if refusal else f"the exchange refused the order: {reason}",

@@ -109,7 +109,7 @@ def place(order: Order, books: Books) -> Change:
 
 def turn_down(order: Order, refusal: Rejected) -> Change:
     """Keep a new order that breaks a rule as `rejected`; it holds nothing."""
-    rejected = replace(orders.reject(order, refusal.code, order.created_at), version=1)
+    rejected = replace(orders.reject(order, refusal.code, order.updated_at), version=1)
     return Change(rejected, "place", "rejected", hold_shares=0, refusal=refusal)
 
 

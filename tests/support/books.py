@@ -28,6 +28,8 @@ from brokerage.domain.orders import Order
 from brokerage.gateway.client import GatewayClient
 from brokerage.runtime.settings import Settings
 from brokerage.storage import admission
+from brokerage.storage.audit import read_audit
+from brokerage.storage.migrate import migrate
 from brokerage.storage.pool import DatabaseUnavailable, open_pool
 from brokerage.storage.reads import Portfolio, order_of_user, portfolio
 from brokerage.storage.writes import OrderWriter
@@ -152,6 +154,15 @@ class Books:
         assert found is not None
         return found
 
+    async def past_send_by(self, key: OrderKey) -> None:
+        """Make it later than the order may be sent, and than the proof of its absence needs."""
+        await self.pool.execute(
+            "UPDATE orders SET send_by = now() - interval '5 seconds' "
+            "WHERE user_id = $1 AND order_id = $2",
+            key.user_id,
+            key.order_id,
+        )
+
     async def balances(self) -> Portfolio:
         """The user's cash and positions."""
         found = await portfolio(self.pool, self.user_id)
@@ -189,6 +200,26 @@ async def books_of_a_new_user(
             ExchangeActivities(writer, gateway, notices),
             user_id,
         )
+
+
+@asynccontextmanager
+async def audited_books(database_url: str) -> AsyncIterator[Books]:
+    """The books of a new user on our schema; in the end they must not contradict themselves."""
+    await migrate(database_url)
+    async with books_of_a_new_user(database_url) as books:
+        yield books
+        audit = await read_audit(books.pool)
+        mine = {order.order_id for order in audit.orders if order.user_id == books.user_id}
+        assert [
+            found
+            for found in audit.contradictions
+            if found.where in mine or found.where.startswith(books.user_id)
+        ] == []
+
+
+def external_id() -> str:
+    """An id of the exchange that no other test uses."""
+    return f"x-{uuid4().hex[:12]}"
 
 
 async def until_done(step: Callable[[], Awaitable[T]], timeout_seconds: float = 30.0) -> T:

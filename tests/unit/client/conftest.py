@@ -1,8 +1,13 @@
 """Fixtures of the client's tests."""
 
-import pytest
+from pathlib import Path
 
-from tests.unit.client.fake_sherwood import FakeSherwood, Naps
+import pytest
+from typer.testing import CliRunner, Result
+
+from client._session import Wiring
+from client.cli import app
+from tests.unit.client.fake_sherwood import FakeSherwood, Naps, Run
 
 
 @pytest.fixture
@@ -13,3 +18,21 @@ def server() -> FakeSherwood:
 @pytest.fixture
 def naps() -> Naps:
     return Naps()
+
+
+@pytest.fixture
+def run(server: FakeSherwood, naps: Naps, tmp_path: Path) -> Run:
+    """Run the command as in a pipe, with a token."""
+
+    def invoke(*words: str, token: str | None = "t0ken") -> Result:
+        environment = {
+            "SHERWOOD_API_URL": "http://sherwood.test",
+            "SHERWOOD_TOKEN": token,
+            "SHERWOOD_USER": None,
+            "XDG_CACHE_HOME": str(tmp_path),
+            "FORCE_COLOR": None,
+        }
+        wiring = Wiring(http_transport=server, sleep=naps)
+        return CliRunner().invoke(app, list(words), env=environment, obj=wiring)
+
+    return invoke

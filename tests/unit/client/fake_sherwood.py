@@ -7,7 +7,10 @@ from typing import Any
 
 import httpx
 import msgspec
+from typer.testing import Result
 
+Run = Callable[..., Result]
+"""Runs the command with these words, as in a pipe."""
 Step = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 ORDER_ID = "0b9c3a52-6f0e-5d7c-9f3a-0d6b7a3f1c55"

@@ -1,12 +1,10 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
-from client._session import Wiring
 from client.cli import app
 from tests.unit.client.fake_sherwood import (
     KEY,
@@ -16,33 +14,10 @@ from tests.unit.client.fake_sherwood import (
     REJECTED,
     TICK,
     FakeSherwood,
-    Naps,
+    Run,
     Step,
-    event_stream,
     problem,
 )
-
-Run = Callable[..., Result]
-LISTED = TICK | {"name": "Meta Platforms"}
-HELLO = b'event: hello\ndata: {"streamId": "s1", "heartbeatSeconds": 5}\n\n'
-
-
-@pytest.fixture
-def run(server: FakeSherwood, naps: Naps, tmp_path: Path) -> Run:
-    """Run the command as in a pipe, with a token."""
-
-    def invoke(*words: str, token: str | None = "t0ken") -> Result:
-        environment = {
-            "SHERWOOD_API_URL": "http://sherwood.test",
-            "SHERWOOD_TOKEN": token,
-            "SHERWOOD_USER": None,
-            "XDG_CACHE_HOME": str(tmp_path),
-            "FORCE_COLOR": None,
-        }
-        wiring = Wiring(http_transport=server, sleep=naps)
-        return CliRunner().invoke(app, list(words), env=environment, obj=wiring)
-
-    return invoke
 
 
 def test_token_is_printed_alone(server: FakeSherwood, run: Run) -> None:
@@ -253,154 +228,6 @@ def test_exit_code_says_what_became_of_a_cancel(
     server.answer("DELETE", f"/order/{ORDER_ID}", answer)
 
     assert run("cancel", ORDER_ID).exit_code == exit_code
-
-
-def test_orders_are_aligned_columns_without_borders(server: FakeSherwood, run: Run) -> None:
-    market = PENDING | {"type": "market", "position": "sell", "numShares": 1_000}
-    page = {"items": [ORDER, market], "nextCursor": None}
-    server.answer("GET", "/orders", httpx.Response(200, json=page))
-
-    result = run("orders", "--status", "open", "--symbol", "meta")
-
-    heading, filled, pending = result.stdout.splitlines()
-    headings = "ID SIDE SYMBOL SHARES FILLED LIMIT AVERAGE STATUS PLACED (UTC)"
-    assert " ".join(heading.split()) == headings
-    assert filled.split() == (
-        f"{ORDER_ID} buy META 10 10 522.10 522.10 filled 2026-03-02 14:30:00".split()
-    )
-    assert pending.split()[3:8] == ["1,000", "0", "market", "-", "pending"]
-    assert filled.index(" filled") == pending.index(" pending")
-    assert dict(server.requests[0].url.params) == {
-        "status": "open",
-        "symbol": "META",
-        "limit": "50",
-    }
-
-
-def test_orders_are_fetched_page_by_page_up_to_the_limit(server: FakeSherwood, run: Run) -> None:
-    server.answer(
-        "GET",
-        "/orders",
-        httpx.Response(200, json={"items": [ORDER] * 200, "nextCursor": "b"}),
-        httpx.Response(200, json={"items": [ORDER] * 50, "nextCursor": "c"}),
-    )
-
-    result = run("orders", "--limit", "250", "--json")
-
-    page = json.loads(result.stdout)
-    assert (len(page["items"]), page["nextCursor"]) == (250, "c")
-    assert [dict(request.url.params) for request in server.requests] == [
-        {"limit": "200"},
-        {"limit": "50", "cursor": "b"},
-    ]
-
-
-def test_portfolio_shows_cash_and_positions(server: FakeSherwood, run: Run) -> None:
-    body = {
-        "userId": "alice",
-        "cashInCents": 10_000_000,
-        "heldCashInCents": 522_100,
-        "buyingPowerInCents": 9_477_900,
-        "positions": [
-            {
-                "symbol": "META",
-                "shares": 100,
-                "heldShares": 10,
-                "priceInCents": 52_210,
-                "valueInCents": 5_221_000,
-            },
-            {
-                "symbol": "NEW",
-                "shares": 1,
-                "heldShares": 0,
-                "priceInCents": None,
-                "valueInCents": None,
-            },
-        ],
-        "totalValueInCents": 15_221_000,
-        "asOfSeq": 12,
-        "at": "2026-03-02T14:30:00Z",
-    }
-    server.answer("GET", "/portfolio", *[httpx.Response(200, json=body) for _ in range(2)])
-
-    result = run("portfolio")
-
-    assert result.stdout.splitlines() == [
-        "cash                  100,000.00",
-        "held for open orders    5,221.00",
-        "buying power           94,779.00",
-        "total value           152,210.00",
-        "",
-        "SYMBOL  SHARES  HELD   PRICE      VALUE",
-        "META       100    10  522.10  52,210.00",
-        "NEW          1     0       -          -",
-    ]
-    assert json.loads(run("portfolio", "--json").stdout) == body
-
-
-def test_symbols_are_listed_with_name_and_change(server: FakeSherwood, run: Run) -> None:
-    server.answer("GET", "/symbols", httpx.Response(200, json={"items": [LISTED]}))
-
-    result = run("symbols")
-
-    assert result.stdout.splitlines()[1].split() == (
-        ["META", "Meta", "Platforms", "522.10", "+2.10", "+0.40%", "1,250,400"]
-    )
-
-
-def test_one_symbol_is_asked_for_by_name(server: FakeSherwood, run: Run) -> None:
-    server.answer("GET", "/symbol/META", httpx.Response(200, json=LISTED))
-
-    result = run("symbols", "meta", "--json")
-
-    assert json.loads(result.stdout)["items"] == [LISTED]
-
-
-def test_watch_writes_a_line_a_price_and_ends_at_the_count(server: FakeSherwood, run: Run) -> None:
-    batch = [TICK, TICK | {"symbol": "AAPL", "priceInCents": 19_900, "openInCents": 20_000}]
-    data = b"event: prices\ndata: " + json.dumps(batch).encode() + b"\n\n"
-    server.answer("POST", "/subscribe", event_stream(HELLO, data))
-
-    result = run("watch", "meta", "AAPL", "--count", "2")
-
-    assert result.exit_code == 0
-    assert [line.split() for line in result.stdout.splitlines()] == [
-        ["14:30:00.125", "META", "522.10", "+2.10", "+0.40%"],
-        ["14:30:00.125", "AAPL", "199.00", "-1.00", "-0.50%"],
-    ]
-
-
-def test_watch_as_json_is_one_object_a_line(server: FakeSherwood, run: Run) -> None:
-    prices = b"event: prices\ndata: " + json.dumps([TICK]).encode() + b"\n\n"
-    newer = b"event: prices\ndata: " + json.dumps([TICK | {"v": 8}]).encode() + b"\n\n"
-    server.answer(
-        "POST",
-        "/subscribe",
-        event_stream(HELLO, prices, b"event: stale\ndata: {}\n\n"),
-        event_stream(HELLO, b"event: live\ndata: {}\n\n", newer),
-    )
-
-    result = run("watch", "META", "--count", "2", "--json")
-
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [line.pop("event") for line in lines] == (
-        ["connected", "price", "stale", "disconnected", "connected", "live", "price"]
-    )
-    assert lines[1] == TICK
-
-
-def test_watch_that_sees_no_price_in_time_is_unavailable(server: FakeSherwood, run: Run) -> None:
-    server.answer("POST", "/subscribe", event_stream(HELLO))
-
-    result = run("watch", "META", "--count", "1", "--seconds", "0")
-
-    assert result.exit_code == 7
-
-
-def test_watch_of_an_unknown_symbol_is_refused(server: FakeSherwood, run: Run) -> None:
-    server.answer("POST", "/subscribe", problem(404, "unknown-symbol"))
-
-    assert run("watch", "NOPE").exit_code == 4
 
 
 def test_address_that_is_none_is_wrong_usage(run: Run) -> None:

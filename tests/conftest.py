@@ -1,0 +1,44 @@
+"""Markers by folder, and the stack that the tests of it share."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from devstack.stack import DevStack
+
+FOLDERS = ("unit", "integration", "replay", "faults")
+TESTS = Path(__file__).parent
+
+# A busy machine must not fail a test of pure functions.
+settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by the folder it lies in; nobody has to remember it."""
+    for item in items:
+        if item.path.is_relative_to(TESTS):
+            folder = item.path.relative_to(TESTS).parts[0]
+            if folder in FOLDERS:
+                item.add_marker(folder)
+
+
+@pytest.fixture(scope="session")
+async def servers() -> AsyncIterator[DevStack]:
+    """Postgres (empty), NATS and Temporal of their own; addresses are in `servers.env`."""
+    async with DevStack.temporary(only=["servers"]) as stack:
+        await stack.wait_ready()
+        yield stack
+
+
+@pytest.fixture(scope="session")
+async def stack() -> AsyncIterator[DevStack]:
+    """Every process of Sherwood, on free ports, in a folder that goes with it; shared by all tests.
+
+    A test that stops or kills something starts it again, and uses users of its own.
+    """
+    async with DevStack.temporary() as stack:
+        await stack.wait_ready()
+        yield stack

@@ -1,0 +1,207 @@
+"""What happens to the orders whose histories are recorded: a function a story, named as its file.
+
+Placing and cancelling goes through the code of the API, reports through that of the executions
+process; only the exchange is told what to say.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from temporalio.client import Client
+
+import api.order_workflows
+import streaming.order_workflows
+from brokerage.contracts.commands import CancelOrder, StartOrder
+from brokerage.contracts.events import ExecutionReport
+from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
+from brokerage.storage.reads import Route, order_of_user
+from tests.support.books import Books, ToldGateway, accepted
+from tests.support.eventually import eventually
+from tests.support.orders import a_fill, an_end
+
+
+class StoryExchange(ToldGateway):
+    """Says what was put into `replies`; without one that it does not know, or, `empty`, that it
+    never answers a placement and has no order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.empty = False
+
+    def _answer(self, request: PlaceRequest | CancelRequest | QueryRequest) -> GatewayReply:
+        if self.replies:
+            return super()._answer(request)
+        absent = self.empty and not isinstance(request, PlaceRequest)
+        return GatewayReply("absent" if absent else "unknown")
+
+
+@dataclass(frozen=True)
+class Story:
+    """One order being told: what its customer and the exchange do, one after the other."""
+
+    client: Client
+    books: Books
+    exchange: StoryExchange
+
+    async def place(self, *replies: GatewayReply, **terms: Any) -> StartOrder:
+        """Place an order; `replies` are the exchange's, the order's own id filled in."""
+        start = await self.books.claim(**terms)
+        self.exchange.replies += [_about(start.order_id, reply) for reply in replies]
+        await api.order_workflows.OrderWorkflows(self.client).place(start)
+        return start
+
+    async def report(self, start: StartOrder, *reports: ExecutionReport) -> None:
+        """Tell the workflow what the exchange reported; returns when it is booked."""
+        route = Route(start.order_id, start.user_id)
+        workflows = streaming.order_workflows.OrderWorkflows(self.client)
+
+        async def told() -> bool:
+            try:
+                await workflows.fill(route, reports)
+            except streaming.order_workflows.NotTold:
+                return False
+            return True
+
+        await eventually(told, "the reports are booked")
+
+    async def cancel(self, start: StartOrder, reply: GatewayReply) -> None:
+        """Ask for the rest to go; the exchange answers `reply`."""
+        self.exchange.replies.append(_about(start.order_id, reply))
+        command = CancelOrder(start.user_id, "192.0.2.1")
+        workflows = api.order_workflows.OrderWorkflows(self.client)
+
+        async def recorded() -> bool:
+            return await workflows.cancel(start.order_id, command) == "recorded"
+
+        await eventually(recorded, "the wish is on record")
+
+    async def until(self, start: StartOrder, status: str) -> None:
+        """Wait for the order's row."""
+
+        async def reached() -> bool:
+            order = await order_of_user(self.books.pool, start.user_id, start.order_id)
+            return order is not None and order.status == status
+
+        await eventually(reached, f"the order is {status}")
+
+
+def _about(order_id: str, reply: GatewayReply) -> GatewayReply:
+    external = reply.order
+    if external is None:
+        return reply
+    return accepted(
+        order_id,
+        external.external_order_id,
+        external.status,
+        external.cumulative_shares,
+        outcome=reply.outcome,
+    )
+
+
+def _said(outcome: str, external: str, status: str = "open", cumulative: int = 0) -> GatewayReply:
+    return accepted("", external, status, cumulative, outcome=outcome)
+
+
+async def filled(story: Story) -> StartOrder:
+    """Accepted, then filled at once."""
+    start = await story.place(_said("accepted", "x-filled"))
+    await story.report(start, a_fill("filled-1", 10, 19_990, feed_seq=1, external="x-filled"))
+    return start
+
+
+async def filled_in_parts(story: Story) -> StartOrder:
+    """Three fills in two reports."""
+    start = await story.place(_said("accepted", "x-parts"))
+    await story.report(start, a_fill("parts-1", 3, 19_990, feed_seq=2, external="x-parts"))
+    await story.report(
+        start,
+        a_fill("parts-2", 3, 19_995, feed_seq=3, external="x-parts"),
+        a_fill("parts-3", 4, 20_000, feed_seq=4, external="x-parts"),
+    )
+    return start
+
+
+async def cancelled(story: Story) -> StartOrder:
+    """Nothing traded, and the customer cancels."""
+    start = await story.place(_said("accepted", "x-cancelled"))
+    await story.cancel(start, _said("cancelled", "x-cancelled", "cancelled", 0))
+    return start
+
+
+async def cancelled_after_partial_fill(story: Story) -> StartOrder:
+    """The exchange's answer to the cancel counts a fill that is told only after it."""
+    start = await story.place(_said("accepted", "x-late"))
+    await story.report(start, a_fill("late-1", 4, 19_990, feed_seq=5, external="x-late"))
+    await story.cancel(start, _said("cancelled", "x-late", "cancelled", 6))
+    await story.until(start, "pending_cancel")
+    await story.report(start, a_fill("late-2", 2, 19_990, feed_seq=6, external="x-late"))
+    return start
+
+
+async def cancel_refused_then_filled(story: Story) -> StartOrder:
+    """The exchange keeps the order, and it fills."""
+    start = await story.place(_said("accepted", "x-kept"))
+    await story.cancel(start, GatewayReply("refused", code="trading"))
+    await story.until(start, "submitted")
+    await story.report(start, a_fill("kept-1", 10, 19_990, feed_seq=7, external="x-kept"))
+    return start
+
+
+async def expired(story: Story) -> StartOrder:
+    """The day ends."""
+    start = await story.place(_said("accepted", "x-expired"))
+    await story.report(start, an_end("expired", 0, feed_seq=8, external="x-expired"))
+    return start
+
+
+async def rejected(story: Story) -> StartOrder:
+    """Not enough buying power."""
+    return await story.place(shares=51)
+
+
+async def refused_by_exchange(story: Story) -> StartOrder:
+    """The exchange's no."""
+    return await story.place(GatewayReply("refused", code="symbol-asleep"))
+
+
+async def unknown_then_accepted(story: Story) -> StartOrder:
+    """No answer to the placement; asked again, the exchange has the order, which then fills."""
+    start = await story.place(GatewayReply("unknown"), _said("accepted", "x-unknown"))
+    await story.until(start, "submitted")
+    await story.report(start, a_fill("unknown-1", 10, 19_990, feed_seq=9, external="x-unknown"))
+    return start
+
+
+async def fill_before_the_answer(story: Story) -> StartOrder:
+    """The placement's answer is lost; the fill tells that it was taken."""
+    start = await story.place()
+    await story.report(start, a_fill("before-1", 10, 19_990, feed_seq=10, external="x-before"))
+    return start
+
+
+async def unknown_then_absent(story: Story) -> StartOrder:
+    """No answer to the placement; in the end it is proved that the exchange never had it."""
+    story.exchange.empty = True
+    # Placed with two of its ten seconds left, so that nobody waits for the proof that long.
+    claimed_at = datetime.now(UTC) - timedelta(seconds=8)
+    start = await story.place(claimed_at_ms=int(claimed_at.timestamp() * 1000))
+    await story.until(start, "failed")
+    return start
+
+
+STORIES: Final[tuple[Callable[[Story], Awaitable[StartOrder]], ...]] = (
+    filled,
+    filled_in_parts,
+    cancelled,
+    cancelled_after_partial_fill,
+    cancel_refused_then_filled,
+    expired,
+    rejected,
+    refused_by_exchange,
+    unknown_then_accepted,
+    fill_before_the_answer,
+    unknown_then_absent,
+)

@@ -1,0 +1,54 @@
+"""Orders that are open while new code is deployed go on: the recorded histories still replay.
+
+The sandboxed runner is part of the test: it refuses workflow code that reads the clock or chance.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests.replay.stories import STORIES
+from tests.support.changed_workflow import ChangedOrderWorkflow
+from workers.sandbox import production_runner, replay_runner
+from workflows.order import OrderWorkflow
+
+FILES: Final = sorted((Path(__file__).parent / "histories" / "OrderWorkflow").glob("*.json"))
+
+
+def history_of(file: Path) -> WorkflowHistory:
+    """A recorded history."""
+    return WorkflowHistory.from_json(f"order-{file.stem}", file.read_text())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+async def test_a_recorded_order_replays(file: Path) -> None:
+    replayer = Replayer(workflows=[OrderWorkflow], workflow_runner=replay_runner())
+
+    result = await replayer.replay_workflow(history_of(file))
+
+    assert result.replay_failure is None
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+async def test_a_changed_workflow_does_not_replay(file: Path) -> None:
+    replayer = Replayer(workflows=[ChangedOrderWorkflow], workflow_runner=production_runner())
+
+    with pytest.raises(NondeterminismError):
+        await replayer.replay_workflow(history_of(file))
+
+
+def test_every_story_is_recorded() -> None:
+    assert {file.stem for file in FILES} == {getattr(tell, "__name__", "") for tell in STORIES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_history_tells_nothing_of_the_machine_it_was_recorded_on(file: Path) -> None:
+    text = file.read_text()
+
+    assert "stackTrace" not in text
+    assert set(re.findall(r'"identity": "([^"]*)"', text)) == {"recorder"}
