@@ -14,5 +14,7 @@ def production_runner() -> WorkflowRunner:
 def replay_runner() -> WorkflowRunner:
     """With it, so that a test fails where workflow code is not deterministic."""
     return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules("brokerage", "activities")
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            "brokerage", "activities", "msgspec"
+        )
     )

@@ -3,6 +3,9 @@
 from datetime import timedelta
 
 from temporalio.client import Client
+from temporalio.service import GrpcCompression
+
+from workflows.converter import DATA_CONVERTER
 
 CONNECT_TIMEOUT = timedelta(seconds=2)
 
@@ -14,5 +17,11 @@ async def connect_temporal(address: str, namespace: str, *, lazy: bool = False) 
     takes no lazy client for a worker.
     """
     return await Client.connect(
-        address, namespace=namespace, lazy=lazy, connect_timeout=CONNECT_TIMEOUT
+        address,
+        namespace=namespace,
+        lazy=lazy,
+        connect_timeout=CONNECT_TIMEOUT,
+        data_converter=DATA_CONVERTER,
+        # Our messages are two kilobytes: packing them costs more than sending them.
+        grpc_compression=GrpcCompression.NONE,
     )

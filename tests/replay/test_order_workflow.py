@@ -15,6 +15,7 @@ from temporalio.workflow import NondeterminismError
 from tests.replay.stories import STORIES
 from tests.support.changed_workflow import ChangedOrderWorkflow
 from workers.sandbox import production_runner, replay_runner
+from workflows.converter import DATA_CONVERTER
 from workflows.order import OrderWorkflow
 
 FILES: Final = sorted((Path(__file__).parent / "histories" / "OrderWorkflow").glob("*.json"))
@@ -27,7 +28,9 @@ def history_of(file: Path) -> WorkflowHistory:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_a_recorded_order_replays(file: Path) -> None:
-    replayer = Replayer(workflows=[OrderWorkflow], workflow_runner=replay_runner())
+    replayer = Replayer(
+        workflows=[OrderWorkflow], workflow_runner=replay_runner(), data_converter=DATA_CONVERTER
+    )
 
     result = await replayer.replay_workflow(history_of(file))
 
@@ -36,7 +39,11 @@ async def test_a_recorded_order_replays(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_a_changed_workflow_does_not_replay(file: Path) -> None:
-    replayer = Replayer(workflows=[ChangedOrderWorkflow], workflow_runner=production_runner())
+    replayer = Replayer(
+        workflows=[ChangedOrderWorkflow],
+        workflow_runner=production_runner(),
+        data_converter=DATA_CONVERTER,
+    )
 
     with pytest.raises(NondeterminismError):
         await replayer.replay_workflow(history_of(file))

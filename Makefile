@@ -1,0 +1,63 @@
+# Short names for what Python does. `make up ARGS="--ports auto"` passes flags on.
+PYTHON ?= python3
+PY := .venv/bin/python
+ARGS ?=
+
+.PHONY: help setup up down reset status test test-unit test-integration test-faults record-histories check bench bench-orders demo clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
+
+up: .venv/ready ## start everything; Ctrl-C stops it (ARGS="--detach" returns when it is ready)
+	@$(PY) -m devstack up $(ARGS)
+
+down: .venv/ready ## stop what runs in the background; data stays
+	@$(PY) -m devstack down
+
+reset: .venv/ready ## stop, and remove all data that `up` made
+	@$(PY) -m devstack reset
+
+status: .venv/ready ## what runs, where, since how many restarts
+	@$(PY) -m devstack status $(ARGS)
+
+check: .venv/ready ## style, types, import floors
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+test: .venv/ready ## every test
+	.venv/bin/pytest $(ARGS)
+
+test-unit: .venv/ready ## seconds, no servers
+	.venv/bin/pytest tests/unit $(ARGS)
+
+test-integration: .venv/ready ## against real servers, started for it
+	.venv/bin/pytest tests/integration $(ARGS)
+
+test-faults: .venv/ready ## processes killed on purpose
+	.venv/bin/pytest tests/faults $(ARGS)
+
+record-histories: .venv/ready ## record anew what the replay tests replay, when a change is meant
+	@$(PY) -m tests.replay.record
+
+bench: .venv/ready ## every measurement
+	@$(PY) -m bench $(ARGS)
+
+bench-orders: .venv/ready ## orders a second and their latency
+	@$(PY) -m bench.orders $(ARGS)
+
+demo: .venv/ready ## 1,000 orders of 20 users, then compared with the exchange's own list
+	@$(PY) -m bench.demo $(ARGS)
+
+setup: .venv/ready ## only make .venv
+
+clean: ## remove .venv and caches; data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+
+# Made anew when the lock changes. Only Python and its own pip are needed.
+.venv/ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/it")'
+	@echo "making .venv: $$(grep -c '==' requirements/dev.txt) packages, a minute the first time"
+	@$(PYTHON) -m venv .venv
+	$(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(PY) -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

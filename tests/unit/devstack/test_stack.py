@@ -1,0 +1,95 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from devstack.errors import StackError
+from devstack.process import ProcessSpec, Report, fixed
+from devstack.settings import StackSettings
+from devstack.stack import DevStack
+
+
+def stack_with(
+    home: Path, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
+) -> DevStack:
+    return DevStack(StackSettings(home=home), workers=2, only=only, without=without)
+
+
+def test_servers_is_a_name_for_all_three(tmp_path: Path) -> None:
+    stack = stack_with(tmp_path, only=("servers",))
+
+    assert stack.names == ("postgres", "nats", "temporal")
+
+
+def test_what_is_left_out_is_left_out(tmp_path: Path) -> None:
+    stack = stack_with(tmp_path, without=("orders", "api"))
+
+    assert not {"orders-1", "orders-2", "api"} & set(stack.names)
+    assert "gateway" in stack.names
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match=r"'databse'.*postgres"):
+        stack_with(tmp_path, only=("databse",))
+
+
+class SleepingStack(DevStack):
+    """A stack of children that do nothing, so that only the order of things is left."""
+
+    def specs(self) -> list[ProcessSpec]:
+        needs = {"postgres": frozenset[str](), "api": frozenset({"postgres"})}
+        return [
+            ProcessSpec(
+                name=name,
+                prepare=fixed(sys.executable, "-c", "import time; time.sleep(600)"),
+                environment={},
+                folder=self.home.root,
+                probe=always,
+                needs=needed,
+            )
+            for name, needed in needs.items()
+        ]
+
+
+async def always() -> bool:
+    return True
+
+
+async def test_starts_in_the_order_of_needs_and_stops_in_the_reverse(tmp_path: Path) -> None:
+    events: list[str] = []
+    settings = StackSettings(home=tmp_path)
+
+    async with SleepingStack(settings, auto_ports=True, on_event=events.append) as stack:
+        await stack.processes["api"].was_ready.wait()
+
+    assert events.index("postgres: ready") < events.index("api: preparing")
+    assert events.index("api: stopped") < events.index("postgres: stopping")
+    assert stack.home.read_state()["phase"] == "stopped"
+
+
+async def test_state_tells_the_env_the_ports_and_each_process(tmp_path: Path) -> None:
+    settings = StackSettings(home=tmp_path, nats_url="nats://elsewhere:4222")
+
+    async with SleepingStack(settings, auto_ports=True) as stack:
+        await stack.processes["api"].was_ready.wait()
+        state = stack.home.read_state()
+
+    assert state["env"]["SHERWOOD_NATS_URL"] == "nats://elsewhere:4222"
+    assert state["env"]["SHERWOOD_API_PORT"] == str(state["ports"]["api"])
+    assert "SHERWOOD_TOKEN_SECRET" not in state["env"]
+    assert [row["state"] for row in state["processes"]] == ["ready", "ready"]
+    assert all(row["pid"] for row in state["processes"])
+
+
+async def test_preparation_that_fails_fails_the_stack(tmp_path: Path) -> None:
+    class Broken(SleepingStack):
+        def specs(self) -> list[ProcessSpec]:
+            return [replace(spec, prepare=no_disk) for spec in super().specs()]
+
+    async def no_disk(report: Report) -> tuple[str, ...]:
+        raise OSError("no space left")
+
+    async with Broken(StackSettings(home=tmp_path), auto_ports=True) as stack:
+        with pytest.raises(StackError, match="postgres: no space left"):
+            await stack.wait_ready()
