@@ -1,0 +1,94 @@
+"""The auditor finds what is planted in the tables, and nothing in books that are whole."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from brokerage.storage.audit import read_audit
+from devstack.stack import DevStack
+from tests.support.books import Books, audited_books
+
+
+@pytest.fixture
+async def books(servers: DevStack) -> AsyncIterator[Books]:
+    """A user with $10,000.00 and 50 IBM, whose tables are whole again after the test."""
+    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
+        yield books
+
+
+@pytest.mark.parametrize(
+    ("plant", "undo", "what"),
+    [
+        (
+            "UPDATE accounts SET cash_cents = cash_cents + 1 WHERE user_id = $1",
+            "UPDATE accounts SET cash_cents = cash_cents - 1 WHERE user_id = $1",
+            "a cash balance is the sum of its entries",
+        ),
+        (
+            "UPDATE accounts SET held_cents = held_cents + 1 WHERE user_id = $1",
+            "UPDATE accounts SET held_cents = held_cents - 1 WHERE user_id = $1",
+            "held cash is the sum of the holds",
+        ),
+        (
+            "UPDATE positions SET shares = shares + 1 WHERE user_id = $1",
+            "UPDATE positions SET shares = shares - 1 WHERE user_id = $1",
+            "a position is the sum of its entries",
+        ),
+        (
+            "UPDATE positions SET held_shares = held_shares + 1 WHERE user_id = $1",
+            "UPDATE positions SET held_shares = held_shares - 1 WHERE user_id = $1",
+            "held shares are the sum of the holds",
+        ),
+        (
+            "UPDATE holds SET shares = shares + 1 WHERE user_id = $1",
+            "UPDATE holds SET shares = shares - 1 WHERE user_id = $1",
+            "an open order holds what is unfilled",
+        ),
+        (
+            "UPDATE orders SET status = 'cancelled' WHERE user_id = $1",
+            "UPDATE orders SET status = 'pending' WHERE user_id = $1",
+            "a closed order holds nothing",
+        ),
+        (
+            "UPDATE orders SET filled_shares = 1, executed_shares = 1 WHERE user_id = $1",
+            "UPDATE orders SET filled_shares = 0, executed_shares = 0 WHERE user_id = $1",
+            "an order's filled shares are those booked",
+        ),
+        (
+            "UPDATE accounts SET event_seq = event_seq + 1 WHERE user_id = $1",
+            "UPDATE accounts SET event_seq = event_seq - 1 WHERE user_id = $1",
+            "a user's event sequence has no gap",
+        ),
+        (
+            "UPDATE orders SET version = version + 1 WHERE user_id = $1",
+            "UPDATE orders SET version = version - 1 WHERE user_id = $1",
+            "an order's versions have no gap",
+        ),
+    ],
+)
+async def test_a_planted_contradiction_is_found(
+    books: Books, plant: str, undo: str, what: str
+) -> None:
+    start = await books.claim()
+    await books.orders.reserve(start)
+    places = (books.user_id, start.order_id)
+
+    async with books.pool.acquire() as database:
+        await database.execute(plant, books.user_id)
+    try:
+        found = (await read_audit(books.pool)).contradictions
+    finally:
+        async with books.pool.acquire() as database:
+            await database.execute(undo, books.user_id)
+
+    assert what in {one.what for one in found if one.where.startswith(places)}
+
+
+async def test_whole_books_contradict_nothing_and_show_the_order(books: Books) -> None:
+    start = await books.claim()
+    await books.orders.reserve(start)
+
+    audit = await read_audit(books.pool)
+
+    assert start.order_id in {order.order_id for order in audit.orders}
+    assert [one for one in audit.contradictions if books.user_id in one.where] == []
