@@ -131,9 +131,7 @@ async def acknowledge(books: "OpenBooks", external_order_id: str) -> Order:
     if books.order is None:
         raise ApplicationError("nothing to acknowledge", non_retryable=True)
     change = booking.acknowledge(books.order, books.books, external_order_id, datetime.now(UTC))
-    order = await books.store(change, actor=EXCHANGE)
-    await books.map_external(order)
-    return order
+    return await books.store(change, actor=EXCHANGE)
 
 
 def new_order(start: StartOrder) -> Order:

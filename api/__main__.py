@@ -13,6 +13,7 @@ import uvloop
 
 from api.app import create_app
 from brokerage.runtime.logs import configure_logs
+from brokerage.runtime.process import spare_the_collector
 from brokerage.runtime.settings import Settings
 
 log = structlog.get_logger()
@@ -65,6 +66,7 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
+    spare_the_collector()
     uvloop.run(Server(config, app.state.stopping).serve())
     log.info("process_stopped")
 

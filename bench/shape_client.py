@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 from bench.shapes import BARE_TASK_QUEUE, BareOrder
 from brokerage.contracts.commands import StartOrder
 from brokerage.contracts.events import ExecutionReport
+from workflows.client import connect_temporal
 from workflows.policies import WORKFLOW_TASK_TIMEOUT
 
 FILLS_AT_ONCE: Final = 16
@@ -42,7 +43,7 @@ class BareOrders:
     @asynccontextmanager
     async def connected(cls, address: str) -> AsyncIterator[Self]:
         """Connect; all fills are delivered on the way out."""
-        client = await Client.connect(address)
+        client = await connect_temporal(address, "default")
         async with asyncio.TaskGroup() as fills:
             yield cls(client, fills)
 

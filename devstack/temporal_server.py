@@ -16,9 +16,9 @@ SEARCH_ATTRIBUTES: Final = ("UserId", "Symbol", "OrderType")
 # of a task queue forward to each other: together they hold one client to 22 orders a second. The
 # other limits are sized for many tenants and would be hit by one busy machine.
 DYNAMIC_CONFIG: Final = {
-    "history.transferProcessorMaxPollRPS": 5_000,
-    "history.visibilityProcessorMaxPollRPS": 5_000,
-    "history.timerProcessorMaxPollRPS": 5_000,
+    "history.transferProcessorMaxPollRPS": 1_000,
+    "history.visibilityProcessorMaxPollRPS": 20,
+    "history.timerProcessorMaxPollRPS": 20,
     "history.outboundProcessorMaxPollRPS": 5_000,
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,
@@ -45,7 +45,7 @@ def temporal_spec(settings: StackSettings, home: Home, port: int, ui_port: int) 
     return ProcessSpec(
         name="temporal",
         prepare=prepare,
-        environment=bare_environment(settings, folder),
+        environment={**bare_environment(settings, folder), "GOGC": "400"},
         folder=home.root,
         # Through the UI, so that both are known to work.
         probe=probes.http(f"http://{HOST}:{ui_port}/api/v1/namespaces/{namespace}"),

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -70,7 +71,19 @@ def run(
 ) -> None:
     """Run `body` as the process `name` until it returns or a signal asks it to stop."""
     configure_logs(settings, name)
+    spare_the_collector()
     uvloop.run(_run(name, settings, body))
+
+
+def spare_the_collector() -> None:
+    """Take what the imports made out of the garbage collector's sight, and let it look less often.
+
+    What an order allocates is freed by reference counts; looking for cycles among the modules costs
+    a tenth of the processor time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 async def _run(

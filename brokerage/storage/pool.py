@@ -52,6 +52,10 @@ async def _connected(settings: Settings) -> "Pool[asyncpg.Record]":
         wait_seconds = min(CONNECT_RETRY_MAX_SECONDS, wait_seconds * 2)
 
 
+async def _keep(connection: object) -> None:
+    """Hand the connection back as it is."""
+
+
 async def _create_pool(settings: Settings) -> "Pool[asyncpg.Record]":
     return await asyncpg.create_pool(
         settings.database_url,
@@ -59,6 +63,8 @@ async def _create_pool(settings: Settings) -> "Pool[asyncpg.Record]":
         max_size=settings.database_pool_size,
         command_timeout=STATEMENT_TIMEOUT_SECONDS,
         timeout=5,
+        # Nothing here changes a session's state, so there is nothing to undo on release.
+        reset=_keep,
         server_settings={
             "application_name": "sherwood",
             "statement_timeout": f"{int(STATEMENT_TIMEOUT_SECONDS * 1000)}",
