@@ -60,8 +60,10 @@ async def place_order(node: NodeState, placement: Placement) -> Response:
         raise _reused()
     if claim.state == "no-account":
         raise ProblemError("no-account", "the token's user has no account here")
-    replayed = claim.state == "known"
-    reply = claim.reply or await node.temporal.place(
+    if claim.reply is not None:
+        return _reply_response(placement.order_id, claim.reply, replayed=True)
+    # Who asks while the first attempt is under way shares its answer: that is no replay.
+    reply = await node.temporal.place(
         StartOrder(
             order_id=placement.order_id,
             user_id=placement.user_id,
@@ -77,8 +79,8 @@ async def place_order(node: NodeState, placement: Placement) -> Response:
         )
     )
     if reply is None:
-        return await _answer_of_row(node, placement, replayed=replayed)
-    return _reply_response(placement.order_id, reply, replayed=replayed)
+        return await _answer_of_row(node, placement, replayed=False)
+    return _reply_response(placement.order_id, reply, replayed=False)
 
 
 def _check(node: NodeState, order: PlaceOrder) -> None:

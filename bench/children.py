@@ -13,6 +13,7 @@ import msgspec
 from bench.load import LoadResult, LoadSpec
 from devstack.ports import HOST, FreePorts
 from devstack.process import tail
+from devstack.services import ONE_THREAD
 from devstack.settings import CHECKOUT, inherited_environment
 
 START_SECONDS: Final = 30.0
@@ -34,7 +35,12 @@ async def worker(*command: str, env: Mapping[str, str], log: Path) -> AsyncItera
             sys.executable,
             *("-m", *command),
             cwd=CHECKOUT,
-            env={**env, "SHERWOOD_HEALTH_PORT": str(port), "SHERWOOD_HEALTH_HOST": HOST},
+            env={
+                **env,
+                **ONE_THREAD,
+                "SHERWOOD_HEALTH_PORT": str(port),
+                "SHERWOOD_HEALTH_HOST": HOST,
+            },
             stdout=output,
             stderr=output,
         )
@@ -80,7 +86,7 @@ async def run_load(spec: LoadSpec) -> LoadResult:
         sys.executable,
         *("-m", "bench.load"),
         cwd=CHECKOUT,
-        env=inherited_environment(),
+        env={**inherited_environment(), **ONE_THREAD},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -12,14 +12,14 @@ from devstack.temporal_binary import find_temporal
 
 SEARCH_ATTRIBUTES: Final = ("UserId", "Symbol", "OrderType")
 
-# By default history loads its queues 20 times a second (one load every 50 ms), and four partitions
-# of a task queue forward to each other: together they hold one client to 22 orders a second. The
-# other limits are sized for many tenants and would be hit by one busy machine.
+# By default history loads each of its queues 20 times a second (one load every 50 ms), and four
+# partitions of a task queue forward to each other: together they hold one client to 22 orders a
+# second. Only the transfer queue stands between an order and its worker; the others keep their
+# pace, because a load for every task costs an eighth of the server's processor time
+# (docs/decisions/0007-temporal-settings.md). The other limits are sized for many tenants and would
+# be hit by one busy machine.
 DYNAMIC_CONFIG: Final = {
     "history.transferProcessorMaxPollRPS": 1_000,
-    "history.visibilityProcessorMaxPollRPS": 20,
-    "history.timerProcessorMaxPollRPS": 20,
-    "history.outboundProcessorMaxPollRPS": 5_000,
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,
     "frontend.rps": 100_000,
@@ -29,6 +29,8 @@ DYNAMIC_CONFIG: Final = {
     "matching.rps": 100_000,
 }
 SQLITE_PRAGMAS: Final = ("journal_mode=wal", "synchronous=normal")
+GO_RUNTIME: Final = {"GOGC": "400"}
+"""The heap may grow to five times what is live before it is collected."""
 
 
 def temporal_spec(settings: StackSettings, home: Home, port: int, ui_port: int) -> ProcessSpec:
@@ -45,7 +47,7 @@ def temporal_spec(settings: StackSettings, home: Home, port: int, ui_port: int) 
     return ProcessSpec(
         name="temporal",
         prepare=prepare,
-        environment={**bare_environment(settings, folder), "GOGC": "400"},
+        environment={**bare_environment(settings, folder), **GO_RUNTIME},
         folder=home.root,
         # Through the UI, so that both are known to work.
         probe=probes.http(f"http://{HOST}:{ui_port}/api/v1/namespaces/{namespace}"),

@@ -17,8 +17,10 @@ TWICE: Final = RetryPolicy(initial_interval=timedelta(milliseconds=50), maximum_
 ONCE: Final = RetryPolicy(maximum_attempts=1)
 
 SLOW_ATTEMPT_TIMEOUT: Final = timedelta(seconds=10)
-"""Start to close of one attempt of a normal activity: three calls of 2 s and the writing. It is also
-how long an attempt is missed whose worker was killed."""
+"""Start to close of one attempt of a normal activity: three calls of 2 s, and the writing.
+
+An attempt whose worker was killed is missed for as long.
+"""
 UNTIL_DONE: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=250),
     backoff_coefficient=2.0,

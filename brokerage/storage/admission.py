@@ -15,13 +15,12 @@ from brokerage.storage.pool import Pool, connection
 class Claim:
     """What a key stands for.
 
-    `new`: this call claimed it. `readmitted`: claimed before, but nothing came of it yet. `known`:
-    it has an order; `reply` is the stored answer if there is one. `mismatch`: claimed with another
-    body. `no-account`: nothing claimed.
+    `new`: this call claimed it. `known`: claimed before with the same body; `reply` is the stored
+    answer if there is one. `mismatch`: claimed with another body. `no-account`: nothing claimed.
     Time and price are those that every later step uses.
     """
 
-    state: Literal["new", "readmitted", "known", "mismatch", "no-account"]
+    state: Literal["new", "known", "mismatch", "no-account"]
     claimed_at_ms: int
     last_price_cents: int
     reply: Reply | None

@@ -45,7 +45,7 @@ async def test_a_key_with_another_body_is_a_mismatch_and_stays_what_it_was(books
     await claimed(books, key)
 
     assert (await claimed(books, key, b"other")).state == "mismatch"
-    assert (await claimed(books, key)).state == "readmitted"
+    assert (await claimed(books, key)).state == "known"
 
 
 async def test_a_user_without_an_account_claims_nothing(books: Books) -> None:
@@ -74,7 +74,7 @@ async def test_a_key_whose_order_never_came_to_be_is_admitted_again(books: Books
 
     again = await claimed(books, key, price=21_000)
 
-    assert (again.state, again.last_price_cents) == ("readmitted", 21_000)
+    assert (again.state, again.last_price_cents) == ("known", 21_000)
     assert again.claimed_at_ms >= first.claimed_at_ms
 
 
@@ -116,4 +116,4 @@ async def test_of_twenty_equal_claims_at_once_one_is_new(books: Books) -> None:
 
     states = [claim.result().state for claim in claims]
     assert states.count("new") == 1
-    assert states.count("readmitted") == 19
+    assert states.count("known") == 19

@@ -116,7 +116,8 @@ async def test_fifty_equal_requests_at_once_are_one_order(stack: DevStack) -> No
 
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
-    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    # Those that came while it was under way share the answer; only later ones are replays.
+    assert any("idempotent-replayed" not in answer.headers for answer in answers)
     assert len(listed) == 1
 
 

@@ -12,7 +12,6 @@ from tests.unit.client.fake_sherwood import (
     ORDER_ID,
     PENDING,
     REJECTED,
-    TICK,
     FakeSherwood,
     Run,
     Step,

@@ -219,8 +219,7 @@ SCHEMA = (
     """,
 )
 
-# One call claims a key or says what became of it. `state`: new, readmitted, known,
-# mismatch, no-account.
+# One call claims a key or says what became of it. `state`: new, known, mismatch, no-account.
 CLAIM = """
 CREATE FUNCTION claim_key(
     p_user text, p_key uuid, p_order uuid, p_body_hash bytea, p_last_price bigint
@@ -261,9 +260,6 @@ BEGIN
         UPDATE idempotency_keys k
             SET claimed_at = clock_timestamp(), last_price_cents = p_last_price
             WHERE k.user_id = p_user AND k.key = p_key RETURNING * INTO claim;
-        RETURN QUERY SELECT 'readmitted', claim.claimed_at, claim.last_price_cents,
-            NULL::smallint, NULL::text;
-        RETURN;
     END IF;
     RETURN QUERY SELECT 'known', claim.claimed_at, claim.last_price_cents,
         claim.reply_status, claim.reply_body;
