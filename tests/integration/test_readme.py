@@ -1,0 +1,78 @@
+"""The README's first screen is true: its commands print what it says, but for names and numbers."""
+
+import asyncio
+import re
+import shutil
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from devstack.stack import DevStack
+from tests.support.eventually import eventually
+
+ROOT = Path(__file__).parents[2]
+TRANSCRIPT = re.compile(r"```console\n(.*?)```", re.DOTALL)
+# What differs from run to run: ids, the exchange's names, prices, sizes, times.
+VARIES = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|X[0-9A-F]+-|\d[\d.,:TZ-]*"
+)
+
+
+def steps() -> list[tuple[str, str]]:
+    """Each command of the transcript with what stands below it."""
+    found = TRANSCRIPT.search((ROOT / "README.md").read_text())
+    assert found is not None
+    parts = re.split(r"^\$ ", found[1], flags=re.MULTILINE)
+    return [
+        (command, output) for command, _, output in (part.partition("\n") for part in parts[1:])
+    ]
+
+
+def shape(text: str) -> list[str]:
+    """The lines with what varies taken out, and columns one space apart."""
+    return [" ".join(VARIES.sub("#", line).split()) for line in text.strip().splitlines()]
+
+
+async def run_in_shell(script: str, stack: DevStack) -> str:
+    """What the script prints; fails with what it complains of."""
+    bash = shutil.which("bash")
+    assert bash is not None
+    process = await asyncio.create_subprocess_exec(
+        bash,
+        *("-c", script),
+        cwd=ROOT,
+        env={
+            "SHERWOOD_API_URL": stack.api_url,
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert not errors, errors.decode()
+    return output.decode()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the transcript uses curl")
+async def test_the_transcript_is_what_the_commands_print(stack: DevStack) -> None:
+    address = stack.api_url.removeprefix("http://")
+    user = f"readme-{uuid4().hex[:8]}"
+    so_far = ""
+    compared = 0
+
+    for command, output in steps():
+        told = command.replace("localhost:8000", address).replace("token alice", f"token {user}")
+        if not output:
+            so_far += f"{told}\n"
+            continue
+
+        async def prints_the_same(script: str = so_far + told, expected: str = output) -> None:
+            # Asked again: the order is filled a moment after it was answered.
+            assert shape(await run_in_shell(script, stack)) == shape(expected)
+
+        await eventually(prints_the_same, f"{command} prints what the README says")
+        compared += 1
+
+    assert compared == 3
