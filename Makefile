@@ -18,7 +18,7 @@ down: .venv/ready ## stop what runs in the background; data stays
 reset: .venv/ready ## stop, and remove all data that `up` made
 	@$(PY) -m devstack reset
 
-status: .venv/ready ## what runs, where, since how many restarts
+status: .venv/ready ## what runs, where, and how often it was restarted
 	@$(PY) -m devstack status $(ARGS)
 
 check: .venv/ready ## style, types, import floors

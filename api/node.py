@@ -19,6 +19,7 @@ from api.errors import ProblemError
 from api.order_workflows import OrderWorkflows
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.last_price import LastPrices
+from brokerage.runtime.process import LOOP_LAG_SECONDS_MAX
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
 from brokerage.storage.pool import Pool, open_pool
@@ -30,7 +31,6 @@ from workflows.client import connect_temporal
 log = structlog.get_logger()
 
 REOPEN_SECONDS: Final = 0.25
-LOOP_LAG_SECONDS_MAX: Final = 5.0
 READY_WITHOUT_SECONDS: Final = 10.0
 """What is away for longer than this is not this node's fault: it takes requests without."""
 

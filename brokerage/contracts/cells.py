@@ -4,7 +4,7 @@ import hashlib
 from typing import Final
 
 CELLS: Final = 1
-"""One in development. More cells are more of everything; nothing else of the code changes."""
+"""One until a second cell exists; then whoever connects to Temporal or Postgres asks `cell_of`."""
 
 
 def cell_of(user_id: str, cells: int = CELLS) -> int:
