@@ -19,7 +19,7 @@ from brokerage.contracts.gateway import (
 )
 from brokerage.contracts.ids import account_ref_for
 from brokerage.domain import booking
-from brokerage.domain.orders import Order, OrderStatus
+from brokerage.domain.orders import Order, OrderStatus, TimeInForce
 
 if TYPE_CHECKING:
     from brokerage.gateway.client import GatewayClient
@@ -68,16 +68,17 @@ class ExchangeActivities:
         asked, and absence is proved only by its promise to refuse the order for ever.
         """
         order, kept = await self._read(key.order_id, key.user_id)
-        if order.status is not OrderStatus.PENDING:
+        if not order.awaits_answer:
             return state_of(order, kept)
-        now = datetime.now(UTC)
-        if now < order.send_by:
+        code = None
+        if order.status is OrderStatus.PENDING and datetime.now(UTC) < order.send_by:
             placed = await self._gateway.place(place_request(order), SLOW_CALL_SECONDS)
             if placed.outcome == "accepted" and placed.order is not None:
                 return await self._adopt_external(order, placed.order)
+            code = placed.code if placed.outcome == "refused" else None
         asked = await self._gateway.query(QueryRequest(order.order_id), SLOW_CALL_SECONDS)
         if asked.outcome == "found" and asked.order is not None:
-            return await self._adopt_external(order, asked.order)
+            return await self._adopt_external(order, asked.order, code)
         proof_at = order.send_by + timedelta(seconds=VISIBILITY_SECONDS)
         if asked.outcome == "absent" and datetime.now(UTC) >= proof_at:
             buried = await self._gateway.cancel(
@@ -114,20 +115,26 @@ class ExchangeActivities:
             raise ApplicationError(f"no order {order_id}", non_retryable=True)
         return stored.order, stored.reply
 
-    async def _adopt_external(self, order: Order, external: ExternalOrder) -> OrderState:
-        """Write down what the exchange says the order is."""
+    async def _adopt_external(
+        self, order: Order, external: ExternalOrder, code: str | None = None
+    ) -> OrderState:
+        """Write down what the exchange says the order is; `code` says why it is rejected."""
         if external.status == "rejected":
-            return await self._refuse(order, external.reason or "refused-by-exchange")
+            return await self._refuse(order, code or external.reason or "refused-by-exchange")
         mapped = False
         async with self._orders.transaction(order.user_id, order.order_id) as books:
             current = _present(books)
             if current.external_order_id is None:
                 current = await acknowledge(books, external.external_order_id)
                 mapped = True
-            # A full fill is told by its executions; only a cancel that came too late needs it here.
-            asked_to_end = current.status is OrderStatus.PENDING_CANCEL
+            # A full fill is told by its executions. It needs telling here where something waits for
+            # the order's end: a cancel that came too late, an `ioc` order.
+            end_awaited = (
+                current.status is OrderStatus.PENDING_CANCEL
+                or current.time_in_force is TimeInForce.IOC
+            )
             over = external.status in ("cancelled", "expired") or (
-                external.status == "filled" and asked_to_end
+                external.status == "filled" and end_awaited
             )
             if over and current.is_open and current.end_status is None:
                 change = booking.end(
@@ -146,7 +153,10 @@ class ExchangeActivities:
     async def _refuse(self, order: Order, code: str) -> OrderState:
         async with self._orders.transaction(order.user_id, order.order_id) as books:
             current = _present(books)
-            if current.status in (OrderStatus.PENDING, OrderStatus.PENDING_CANCEL):
+            if current.status is OrderStatus.PENDING_CANCEL and current.end_status is None:
+                # The customer wanted it gone, and it never was on the book: that wish is granted.
+                current = await _end_unsent(books, current)
+            elif current.status is OrderStatus.PENDING:
                 change = booking.refuse(current, books.books, code, datetime.now(UTC))
                 current = await books.store(change, actor=EXCHANGE)
         return await self._told(books, current)

@@ -44,6 +44,7 @@ def state_of(order: Order, reply: Reply | None = None, created: bool = False) ->
         created=created,
         external_order_id=order.external_order_id,
         ended=order.end_status is not None,
+        unanswered=order.awaits_answer,
         reply=reply,
     )
 

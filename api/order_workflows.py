@@ -1,8 +1,7 @@
 """What the API asks of an order's workflow, and the few answers it can get in time."""
 
 import asyncio
-from contextlib import suppress
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import structlog
 from temporalio.client import (
@@ -12,7 +11,6 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import (
-    SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -23,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from brokerage.contracts.commands import CancelOrder, Reply, StartOrder, adopt_order
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE, PLACED_UPDATE_ID, workflow_id_for
+from workflows.client import ORDER_TYPE, SYMBOL, USER_ID, forget
 from workflows.order import OrderWorkflow
 from workflows.policies import WORKFLOW_TASK_TIMEOUT
 
@@ -33,11 +32,18 @@ PLACED_SECONDS: Final = 1.9
 of its attempts, so this one is around all of them."""
 CANCEL_SECONDS: Final = 1.5
 
-USER_ID: Final = SearchAttributeKey.for_keyword("UserId")
-SYMBOL: Final = SearchAttributeKey.for_keyword("Symbol")
-ORDER_TYPE: Final = SearchAttributeKey.for_keyword("OrderType")
 
 CancelAnswer = Literal["recorded", "declined", "no-workflow", "unreached"]
+
+
+NO_ANSWER: Final = (
+    TimeoutError,
+    RPCError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    # How the SDK says that its first connection failed; it has no narrower type for it.
+    RuntimeError,
+)
 
 
 class OrderWorkflows:
@@ -76,15 +82,9 @@ class OrderWorkflows:
                 return await self._client.execute_update_with_start_workflow(
                     OrderWorkflow.placed, id=PLACED_UPDATE_ID, start_workflow_operation=operation
                 )
-        except (
-            TimeoutError,
-            RPCError,
-            WorkflowAlreadyStartedError,
-            WorkflowUpdateFailedError,
-            WorkflowUpdateRPCTimeoutOrCancelledError,
-        ) as error:
+        except (*NO_ANSWER, WorkflowAlreadyStartedError) as error:
             log.info("placed_without_reply", order_id=start.order_id, cause=repr(error))
-            await _forget(operation)
+            await forget(operation)
             return None
 
     async def cancel(self, order_id: str, command: CancelOrder) -> CancelAnswer:
@@ -97,12 +97,7 @@ class OrderWorkflows:
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
                 await handle.execute_update(OrderWorkflow.cancel, command)
-        except (
-            TimeoutError,
-            RPCError,
-            WorkflowUpdateFailedError,
-            WorkflowUpdateRPCTimeoutOrCancelledError,
-        ) as error:
+        except NO_ANSWER as error:
             return _cancel_answer(order_id, error)
         return "recorded"
 
@@ -125,13 +120,8 @@ class OrderWorkflows:
                 await self._client.execute_update_with_start_workflow(
                     OrderWorkflow.cancel, command, start_workflow_operation=operation
                 )
-        except (
-            TimeoutError,
-            RPCError,
-            WorkflowUpdateFailedError,
-            WorkflowUpdateRPCTimeoutOrCancelledError,
-        ) as error:
-            await _forget(operation)
+        except NO_ANSWER as error:
+            await forget(operation)
             return _cancel_answer(order_id, error)
         return "recorded"
 
@@ -143,9 +133,3 @@ def _cancel_answer(order_id: str, error: Exception) -> CancelAnswer:
     if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND:
         return "no-workflow"
     return "unreached"
-
-
-async def _forget(operation: WithStartWorkflowOperation[Any, Any]) -> None:
-    """Read the failure that the operation keeps for its handle: unread, asyncio complains of it."""
-    with suppress(Exception, asyncio.CancelledError):
-        await operation.workflow_handle()

@@ -42,11 +42,11 @@ class Placement:
 
 async def place_order(node: NodeState, placement: Placement) -> Response:
     """The answer to `POST /order`; raises `ProblemError` or what the parts raise when away."""
-    _check(node, placement.order)
     try:
+        _check(node, placement.order)
         last_price_cents = await _last_price_cents(node, placement.order.symbol)
     except ProblemError as refusal:
-        # A replay comes before a refusal that will have passed in a moment.
+        # A replay comes before a refusal that was not there when the order was placed.
         return await _known_answer(node, placement, refusal)
     claim = await admission.claim_key(
         node.pool,

@@ -98,6 +98,7 @@ class Executions:
         grace_seconds: float = GRACE_SECONDS,
         retry_first_seconds: float = RETRY_FIRST_SECONDS,
         now: Callable[[], float] = time.time,
+        on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._routes = routes
         self._workflows = workflows
@@ -110,7 +111,7 @@ class Executions:
         self._lanes: dict[str, _Lane] = {}
         self._held: set[_Held] = set()
         self._slots = asyncio.Semaphore(ORDERS_MAX)
-        self._tasks = TaskSet()
+        self._tasks = TaskSet(on_failure)
 
     @property
     def held(self) -> int:

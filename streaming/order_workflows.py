@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -12,7 +11,12 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -21,6 +25,7 @@ from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE, fill_update_id, workflow_id_for
 from brokerage.storage.reads import Route
 from streaming.execution_metrics import REOPENED, UPDATE_REPORTS
+from workflows.client import SYMBOL, USER_ID, forget
 from workflows.policies import WORKFLOW_TASK_TIMEOUT
 
 log = structlog.get_logger()
@@ -115,6 +120,12 @@ class OrderWorkflows:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             task_timeout=WORKFLOW_TASK_TIMEOUT,
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(USER_ID, route.user_id),
+                    SearchAttributePair(SYMBOL, reports[0].symbol),
+                ]
+            ),
         )
         try:
             settled: list[str] = await self._client.execute_update_with_start_workflow(
@@ -126,8 +137,6 @@ class OrderWorkflows:
                 result_type=list[str],
             )
         except BaseException:
-            # The SDK leaves the error in the operation too; asyncio complains of one nobody reads.
-            with suppress(asyncio.CancelledError, Exception):
-                await operation.workflow_handle()
+            await forget(operation)
             raise
         return settled

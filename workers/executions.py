@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from brokerage.bus.connection import Bus, BusUnavailable, open_bus
-from brokerage.bus.executions import ExecutionReader, Parking
+from brokerage.bus.executions import ExecutionReader, Parking, discard_settled
 from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.subjects import route_subject
 from brokerage.gateway.client import GatewayClient
@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 FINISH_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 0.5
+DISCARD_SECONDS: Final = 60.0
+"""How often settled reports are taken out of the stream."""
 
 
 async def serve(process: Process, settings: Settings) -> None:
@@ -48,17 +50,29 @@ async def serve(process: Process, settings: Settings) -> None:
         )
         parked = ParkedOrders()
         parking = Parking(bus)
-        executions = Executions(routes, OrderWorkflows(temporal), parking, parked.add)
+        executions = Executions(
+            routes, OrderWorkflows(temporal), parking, parked.add, on_failure=process.fail
+        )
         release = Release(parking, executions, parked)
         notices = await bus.subscribe(route_subject("*"), release.noticed)
         async with TaskSet(process.fail) as tasks:
             tasks.spawn(executions.keep(), "keep-executions")
             releasing = tasks.spawn(release.run(), "release-parked")
+            tasks.spawn(_discard_settled(bus), "discard-settled")
             process.mark_ready()
             await fetch_reports(ExecutionReader(bus), executions, process.stopping)
             releasing.cancel()
             await notices.close()
             await executions.close(FINISH_SECONDS)
+
+
+async def _discard_settled(bus: Bus) -> None:
+    while True:
+        await asyncio.sleep(DISCARD_SECONDS)
+        try:
+            await discard_settled(bus)
+        except BusUnavailable as error:
+            log.warning("settled_reports_kept", error=str(error))
 
 
 async def _ensure_streams(bus: Bus) -> None:

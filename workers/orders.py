@@ -23,6 +23,7 @@ from brokerage.storage.writes import OrderWriter
 from workers.opening import StoppedEarly, enter, unless_stopped
 from workers.sandbox import production_runner
 from workers.temporal import connect_temporal
+from workflows.client import ensure_search_attributes
 from workflows.order import OrderWorkflow
 
 GRACEFUL_SHUTDOWN = timedelta(seconds=10)
@@ -71,6 +72,7 @@ async def serve(process: Process, settings: Settings) -> None:
             pool = await enter(stack, process.stopping, open_pool(settings))
             bus = await enter(stack, process.stopping, open_bus(settings.nats_url, "orders"))
             client = await unless_stopped(process.stopping, connect_temporal(settings))
+            await ensure_search_attributes(client)
         except StoppedEarly:
             return
         worker = order_worker(client, settings, OrderWriter(pool), bus)

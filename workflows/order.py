@@ -152,7 +152,7 @@ class OrderWorkflow:
     def _exchange_to_ask(self) -> Question | None:
         """What the exchange has yet to answer and nobody asks it."""
         state = self._known
-        if state.status == PENDING and "submission" not in self._asking:
+        if state.unanswered and "submission" not in self._asking:
             return "submission"
         if state.status == PENDING_CANCEL and not state.ended and "cancel" not in self._asking:
             return "cancel"
@@ -169,7 +169,8 @@ class OrderWorkflow:
             if question == "submission":
                 self._adopt(await _patiently(ExchangeActivities.resolve_submission, self._key))
             else:
-                self._adopt(await _surely(ExchangeActivities.send_cancel, self._key, policies.ONCE))
+                # Not locally: a fill that comes meanwhile would wait for the exchange's answer.
+                self._adopt(await _patiently(ExchangeActivities.send_cancel, self._key))
         finally:
             del self._asking[question]
 
@@ -181,7 +182,8 @@ class OrderWorkflow:
         self._cancel = None
 
     async def _settle(self) -> None:
-        request = SettleRequest(self._key.order_id, self._key.user_id, list(self._waiting.values()))
+        reports = list(self._waiting.values())[: policies.SETTLED_TOGETHER_MAX]
+        request = SettleRequest(self._key.order_id, self._key.user_id, reports)
         result = await _surely(OrderActivities.settle, request)
         self._adopt(result.state)
         for report_id in result.settled_ids:

@@ -21,6 +21,9 @@ SLOW_ATTEMPT_TIMEOUT: Final = timedelta(seconds=10)
 
 An attempt whose worker was killed is missed for as long.
 """
+SETTLED_TOGETHER_MAX: Final = 50
+"""Reports booked in one transaction: it must end within the database's deadline."""
+
 UNTIL_DONE: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=250),
     backoff_coefficient=2.0,

@@ -28,8 +28,12 @@ from brokerage.contracts.subjects import (
 log = structlog.get_logger()
 
 CONSUMER: Final = "executions"
+SETTLED_SUBJECTS: Final = ("executions.fill.>", "executions.end.>")
+"""What the consumer settles; busts and corrections wait in the stream for one of their own."""
 ACK_WAIT_SECONDS: Final = 10.0
 """A report that nobody spoke up for this long is given to another process."""
+SETTLED_KEPT: Final = 10_000
+"""Settled reports that stay, for looking back; the feed finds its place by the newest 256."""
 PENDING_MAX: Final = 2_000
 """Reports in all processes' hands together."""
 FETCH_SECONDS: Final = 1.0
@@ -108,7 +112,7 @@ class ExecutionReader:
             ConsumerConfig(
                 name=CONSUMER,
                 durable_name=CONSUMER,
-                filter_subjects=["executions.fill.>", "executions.end.>"],
+                filter_subjects=list(SETTLED_SUBJECTS),
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=ACK_WAIT_SECONDS,
                 max_ack_pending=PENDING_MAX,
@@ -116,6 +120,22 @@ class ExecutionReader:
             ),
         )
         return await self._bus.jetstream.pull_subscribe_bind(CONSUMER, EXECUTIONS_STREAM)
+
+
+async def discard_settled(bus: Bus, kept: int = SETTLED_KEPT) -> None:
+    """Take out of the stream what every process has settled, but for the newest `kept` messages.
+
+    A stream that is full refuses new reports, so it must not keep what nobody needs. Raises
+    `BusUnavailable`; safe to repeat, also by several processes at once.
+    """
+    with bus_errors("discard settled reports"):
+        consumer = await bus.jetstream.consumer_info(EXECUTIONS_STREAM, CONSUMER)
+        floor = consumer.ack_floor.stream_seq if consumer.ack_floor else 0
+        first_kept = floor - kept + 1
+        if first_kept <= 1:
+            return
+        for subject in SETTLED_SUBJECTS:
+            await bus.jetstream.purge_stream(EXECUTIONS_STREAM, seq=first_kept, subject=subject)
 
 
 class Parking:

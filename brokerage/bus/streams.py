@@ -20,8 +20,6 @@ log = structlog.get_logger()
 MEBIBYTE: Final = 1024 * 1024
 DUPLICATE_WINDOW_SECONDS: Final = 600.0
 """A report sent twice within it is stored once; later repeats are the consumer's to recognise."""
-EXECUTIONS_KEPT_SECONDS: Final = 7 * 24 * 3600.0
-"""Settled reports stay this long, for looking back; the exchange can replay all of them anyway."""
 SAME_NAME_OTHER_CONFIG: Final = 10058
 
 STREAMS: Final = (
@@ -40,7 +38,7 @@ STREAMS: Final = (
         # A full stream must refuse, so that the feed waits; making room would drop money.
         discard=DiscardPolicy.NEW,
         max_bytes=1024 * MEBIBYTE,
-        max_age=EXECUTIONS_KEPT_SECONDS,
+        # No age: a report leaves when it is settled (`executions.discard_settled`), never before.
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
         allow_direct=True,
     ),

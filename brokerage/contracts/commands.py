@@ -46,14 +46,16 @@ class OrderState:
     """What a workflow needs to know of its order's row; it adopts this and computes nothing.
 
     `settled` is true when the order has ended and all its executions are booked; `ended` when the
-    exchange said that it ended there. `created` is true for the call that wrote the row. `reply` is
-    the first definitive reply, where the call stored or read it.
+    exchange said that it ended there; `unanswered` while its answer to the placement is needed.
+    `created` is true for the call that wrote the row. `reply` is the first definitive reply, where
+    the call stored or read it.
     """
 
     status: str
     version: int
     settled: bool
     ended: bool = False
+    unanswered: bool = False
     created: bool = False
     external_order_id: str | None = None
     reply: Reply | None = None

@@ -131,6 +131,17 @@ class Order:
         return self.status in OPEN
 
     @property
+    def awaits_answer(self) -> bool:
+        """True while only the exchange's answer to the placement can tell how the order goes on.
+
+        An `ioc` order is no longer on the book when it is answered, and the answer alone says with
+        how many shares: its fills may be known long before.
+        """
+        if self.time_in_force is TimeInForce.IOC and self.status is not _S.PENDING_CANCEL:
+            return self.is_open and self.end_status is None
+        return self.status is _S.PENDING
+
+    @property
     def is_settled(self) -> bool:
         """True when the order has ended and every execution the exchange counts is booked."""
         if self.is_open:

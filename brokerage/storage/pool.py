@@ -46,7 +46,12 @@ async def _connected(settings: Settings) -> "Pool[asyncpg.Record]":
     while True:
         try:
             return await _create_pool(settings)
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.CannotConnectNowError,
+            asyncpg.PostgresConnectionError,
+        ) as error:
             log.warning("database_not_there", error=repr(error))
         await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))
         wait_seconds = min(CONNECT_RETRY_MAX_SECONDS, wait_seconds * 2)
@@ -98,6 +103,9 @@ async def connection(
         asyncpg.InternalClientError,
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,
+        asyncpg.PostgresSystemError,
+        asyncpg.InternalServerError,
+        asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InsufficientResourcesError,
         asyncpg.LockNotAvailableError,
         asyncpg.DeadlockDetectedError,

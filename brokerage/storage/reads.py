@@ -12,6 +12,9 @@ from brokerage.domain.orders import Order
 from brokerage.storage.pool import Pool, connection
 from brokerage.storage.rows import ORDER_COLUMNS, order_from
 
+SETTLED_SEQ_SECONDS = 60
+"""Asked only where the stream of executions was lost; it may walk through all that was booked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -143,13 +146,18 @@ async def route_of_order(pool: "Pool[asyncpg.Record]", order_id: str) -> Route |
 
 async def settled_feed_seq(pool: "Pool[asyncpg.Record]") -> int:
     """The member sequence up to which everything the exchange reported is booked; 0 if nothing."""
-    async with connection(pool) as database:
+    async with (
+        connection(pool, SETTLED_SEQ_SECONDS) as database,
+        database.transaction(readonly=True),
+    ):
+        await database.execute(f"SET LOCAL statement_timeout = '{SETTLED_SEQ_SECONDS}s'")
         seq = await database.fetchval(
             """
             SELECT r.feed_seq FROM execution_reports r
             WHERE EXISTS (SELECT FROM execution_reports WHERE feed_seq = 1)
               AND NOT EXISTS (SELECT FROM execution_reports n WHERE n.feed_seq = r.feed_seq + 1)
             ORDER BY r.feed_seq LIMIT 1
-            """
+            """,
+            timeout=SETTLED_SEQ_SECONDS,
         )
     return seq or 0

@@ -112,3 +112,32 @@ async def _parts_open(http: httpx.AsyncClient, names: set[str]) -> bool:
 async def _ready(http: httpx.AsyncClient) -> bool:
     state = (await http.get("/readyz")).json()
     return bool(state["ok"]) and all(state["parts"].values())
+
+
+async def test_node_without_temporal_from_its_start_refuses_orders_as_unavailable(
+    stack: DevStack, tmp_path: Path
+) -> None:
+    port = free_port()
+    environment = {
+        **stack.env,
+        "SHERWOOD_API_PORT": str(port),
+        "SHERWOOD_TEMPORAL_ADDRESS": NOWHERE,
+        "SHERWOOD_TOKEN_SECRET": (stack.settings.home / "token-secret").read_text().strip(),
+    }
+    url = f"http://127.0.0.1:{port}"
+    order = {"position": "buy", "symbol": "SPY", "priceInCents": 100, "numShares": 1}
+    async with (
+        running(
+            "api", environment=environment, ready_url=f"{url}/readyz", log=tmp_path / "log"
+        ) as process,
+        account(url) as alice,
+    ):
+        refused = await alice.http.post(
+            "/order", json=order, headers={"idempotency-key": str(uuid4())}
+        )
+        listed = (await alice.http.get("/orders")).json()["items"]
+
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert refused.headers["retry-after"] == "1"
+        assert listed == []
+        assert await process.stop() == 0, process.said()

@@ -33,7 +33,7 @@ async def test_a_reserved_order_is_pending_with_its_cash_held(books: Books) -> N
 
     state = await books.orders.reserve(start)
 
-    assert state == OrderState("pending", 1, settled=False, created=True)
+    assert state == OrderState("pending", 1, settled=False, unanswered=True, created=True)
     balances = await books.balances()
     assert (balances.cash_cents, balances.held_cents) == (1_000_000, 200_000)
     assert balances.as_of_seq == 1

@@ -182,6 +182,18 @@ async def fill_before_the_answer(story: Story) -> StartOrder:
     return start
 
 
+async def ioc_filled_before_the_answer(story: Story) -> StartOrder:
+    """The answer that said "four of ten, the rest cancelled" is lost, and the four come first."""
+    start = await story.place(time_in_force="ioc")
+    await story.report(start, a_fill("ioc-1", 4, 19_990, feed_seq=12, external="x-ioc"))
+    found = _about(start.order_id, _said("found", "x-ioc", "cancelled", 4))
+    # One may be taken by an attempt to place that was under way when the fill came.
+    story.exchange.replies += [found, found]
+    await story.until(start, "cancelled")
+    story.exchange.replies.clear()
+    return start
+
+
 async def unknown_then_absent(story: Story) -> StartOrder:
     """No answer to the placement; in the end it is proved that the exchange never had it."""
     story.exchange.empty = True
@@ -203,5 +215,6 @@ STORIES: Final[tuple[Callable[[Story], Awaitable[StartOrder]], ...]] = (
     refused_by_exchange,
     unknown_then_accepted,
     fill_before_the_answer,
+    ioc_filled_before_the_answer,
     unknown_then_absent,
 )

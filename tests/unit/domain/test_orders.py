@@ -4,13 +4,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from brokerage.domain import orders
 from brokerage.domain.errors import InvariantBroken
-from brokerage.domain.orders import CLOSED, MOVES, OPEN, Order, OrderStatus, Outcome
+from brokerage.domain.orders import (
+    CLOSED,
+    MOVES,
+    OPEN,
+    Order,
+    OrderStatus,
+    Outcome,
+    TimeInForce,
+)
 from tests.support.orders import NOON, an_order
 
 LATER: Final = NOON + timedelta(seconds=1)
@@ -268,3 +276,30 @@ def test_an_order_that_ended_is_settled_when_its_executions_add_up() -> None:
     assert not replace(cancelled, final_shares=4).is_settled
     assert replace(cancelled, final_shares=4, executed_shares=4).is_settled
     assert not order_in(S.SUBMITTED).is_settled
+
+
+@pytest.mark.parametrize(
+    ("changes", "awaits"),
+    [
+        ({}, True),
+        ({"status": S.SUBMITTED}, False),
+        ({"status": S.PENDING_CANCEL}, False),
+        ({"time_in_force": TimeInForce.IOC}, True),
+        ({"time_in_force": TimeInForce.IOC, "status": S.PARTIALLY_FILLED}, True),
+        ({"time_in_force": TimeInForce.IOC, "status": S.PENDING_CANCEL}, False),
+        ({"time_in_force": TimeInForce.IOC, "status": S.CANCELLED}, False),
+        (
+            {
+                "time_in_force": TimeInForce.IOC,
+                "status": S.PARTIALLY_FILLED,
+                "end_status": S.CANCELLED,
+            },
+            False,
+        ),
+    ],
+)
+def test_only_the_exchanges_answer_tells_how_these_orders_go_on(
+    changes: dict[str, Any], awaits: bool
+) -> None:
+    # An `ioc` order has left the book when it is answered; its fills do not say that.
+    assert an_order(**changes).awaits_answer is awaits

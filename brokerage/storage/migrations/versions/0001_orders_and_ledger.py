@@ -91,9 +91,6 @@ SCHEMA = (
     CREATE INDEX orders_by_time ON orders (user_id, created_at DESC, order_id DESC)
     """,
     """
-    CREATE INDEX orders_unanswered ON orders (updated_at) WHERE status IN ('pending', 'pending_cancel')
-    """,
-    """
     CREATE TABLE order_routes (
         order_id  uuid PRIMARY KEY,
         user_id   text NOT NULL
