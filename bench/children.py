@@ -1,6 +1,7 @@
 """Processes that a measurement needs beside the stack: other workers, the load generator."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,7 +12,8 @@ import httpx
 import msgspec
 
 from bench.load import LoadResult, LoadSpec
-from devstack.ports import HOST, FreePorts
+from devstack import spawn
+from devstack.ports import HOST, free_ports
 from devstack.process import tail
 from devstack.services import ONE_THREAD
 from devstack.settings import CHECKOUT, inherited_environment
@@ -28,21 +30,20 @@ class ChildFailed(Exception):
 @asynccontextmanager
 async def worker(*command: str, env: Mapping[str, str], log: Path) -> AsyncIterator[int]:
     """Run `python -m <command>` until the block ends; yields its pid once it says it is ready."""
-    with FreePorts() as ports:
-        port = ports.choose(["bench"], {})["bench"]
+    port = free_ports(["bench"], {})["bench"]
     with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", *command),
-            cwd=CHECKOUT,
-            env={
+        process = await spawn.spawn(
+            (sys.executable, "-m", *command),
+            environment={
                 **env,
                 **ONE_THREAD,
                 "SHERWOOD_HEALTH_PORT": str(port),
                 "SHERWOOD_HEALTH_HOST": HOST,
             },
-            stdout=output,
-            stderr=output,
+            folder=CHECKOUT,
+            log=output.fileno(),
+            account=None,
+            death_signal=signal.SIGKILL,
         )
     try:
         await _wait_ready(process, port, log)
@@ -90,6 +91,7 @@ async def run_load(spec: LoadSpec) -> LoadResult:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=spawn.die_with_parent(signal.SIGKILL),
     )
     try:
         async with asyncio.timeout(spec.seconds + LOAD_GRACE_SECONDS):

@@ -7,7 +7,7 @@ import secrets
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -20,13 +20,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from bench.kills import KILLABLE
 from bench.plan import Wish, draw_wishes
 from bench.report import show_trial
 from bench.target import OwnStack, RunningStack, own_stack, running_stack
 from bench.trial import Trial, run_trial
 from devstack.errors import StackError
-
-KILLABLE: Final = ("orders", "gateway", "feed", "executions")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 console = Console(highlight=False)

@@ -8,6 +8,8 @@ from typing import Final
 
 from bench.target import ProcessRow, Target, row_of
 
+KILLABLE: Final = ("orders", "gateway", "feed", "executions")
+"""What stands on an order's way behind the API."""
 MIDDLE: Final = (0.2, 0.8)
 """Kills fall between these parts of the orders: work is under way before and after."""
 BACK_SECONDS: Final = 60.0

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import (
-    SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -19,15 +18,11 @@ from temporalio.service import RPCError
 from bench.shapes import BARE_TASK_QUEUE, BareOrder
 from brokerage.contracts.commands import StartOrder
 from brokerage.contracts.events import ExecutionReport
-from workflows.client import connect_temporal
+from workflows.client import ORDER_TYPE, SYMBOL, USER_ID, connect_temporal
 from workflows.policies import WORKFLOW_TASK_TIMEOUT
 
 FILLS_AT_ONCE: Final = 16
 """More unsettled orders than this, and the next one waits: a lag of the fills would flatter."""
-
-USER_ID: Final = SearchAttributeKey.for_keyword("UserId")
-SYMBOL: Final = SearchAttributeKey.for_keyword("Symbol")
-ORDER_TYPE: Final = SearchAttributeKey.for_keyword("OrderType")
 
 
 class BareOrders:

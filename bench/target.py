@@ -1,8 +1,6 @@
 """The stack that is put under load: one of its own on free ports, or one that runs already."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from devstack.background import background
 from devstack.errors import StackError
 from devstack.home import Home
 from devstack.process import GOOD
+from devstack.recorded import kill_recorded
 from devstack.settings import StackSettings
 from devstack.stack import DevStack
 
@@ -93,9 +92,7 @@ class RunningStack:
 
     def kill(self, name: str) -> None:
         """SIGKILL a process."""
-        pid = row_of(self, name).pid
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+        kill_recorded(self._home, name)
 
 
 def row_of(target: Target, name: str) -> ProcessRow:

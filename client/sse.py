@@ -14,11 +14,10 @@ class EventTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """One event: its name (`message` unless the server named it), its data, the last id seen."""
+    """One event: its name (`message` unless the server named it) and its data."""
 
     name: str
     data: str
-    last_event_id: str
 
 
 class EventDecoder:
@@ -36,7 +35,6 @@ class EventDecoder:
         self._name = ""
         self._data: list[str] = []
         self._data_length = 0
-        self._last_event_id = ""
 
     def feed(self, chunk: bytes) -> list[ServerEvent]:
         """Return the events that `chunk` completes. Raises EventTooLarge."""
@@ -79,8 +77,6 @@ class EventDecoder:
         elif field == "data":
             self._data.append(value)
             self._data_length += len(value)
-        elif field == "id" and "\0" not in value:
-            self._last_event_id = value
         elif field == "retry" and value.isascii() and value.isdigit():
             self.retry_seconds = int(value) / 1000
         return None  # a comment has an empty field name and, like any unknown field, says nothing
@@ -88,4 +84,4 @@ class EventDecoder:
     def _dispatch(self) -> ServerEvent | None:
         name, data = self._name or "message", self._data
         self._name, self._data, self._data_length = "", [], 0
-        return ServerEvent(name, "\n".join(data), self._last_event_id) if data else None
+        return ServerEvent(name, "\n".join(data)) if data else None

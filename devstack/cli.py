@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import psutil
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -18,9 +18,10 @@ from devstack import detached, identity
 from devstack.errors import StackError
 from devstack.home import Home
 from devstack.process import GOOD, tail
+from devstack.recorded import end_leftovers, kill_recorded
 from devstack.screen import LiveScreen, PlainScreen, links, process_table
 from devstack.settings import StackSettings
-from devstack.stack import READY_SECONDS, DevStack, end_leftovers
+from devstack.stack import READY_SECONDS, DevStack
 
 DOWN_SECONDS: Final = 120.0
 WORKERS_MAX_BY_DEFAULT: Final = 4
@@ -136,10 +137,9 @@ def _stop(home: Home) -> bool:
     found = False
     if home.is_held() and supervisor:
         found = True
-        process = identity.alive(identity.Identity(supervisor["pid"], supervisor["startedAt"]))
-        if process is not None:
-            console.print(f"stopping (pid {process.pid})")
-            process.send_signal(signal.SIGTERM)
+        who = identity.Identity(supervisor["pid"], supervisor["startedAt"])
+        if identity.send_signal(who, signal.SIGTERM):
+            console.print(f"stopping (pid {who.pid})")
         deadline = time.monotonic() + DOWN_SECONDS
         while home.is_held():
             if time.monotonic() > deadline:
@@ -197,16 +197,18 @@ def logs(
 
 
 def _follow(path: Path) -> None:
-    position, inode = path.stat().st_size, path.stat().st_ino
+    position, inode = 0, None
     while True:
-        if path.exists() and path.stat().st_ino != inode:  # it moved aside at a restart
-            position, inode = 0, path.stat().st_ino
-        with path.open("rb") as file:
+        # At a restart it moves aside, and for a moment there is none.
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_ino != inode:
+                position, inode = (found.st_size if inode is None else 0), found.st_ino
             file.seek(position)
             new = file.read()
-        position += len(new)
-        sys.stdout.write(new.decode(errors="replace"))
-        sys.stdout.flush()
+            position += len(new)
+            sys.stdout.write(new.decode(errors="replace"))
+            sys.stdout.flush()
         time.sleep(0.2)
 
 
@@ -219,15 +221,10 @@ def kill(name: Annotated[str, typer.Argument(help="A process of `status`.")]) ->
         raise StackError("nothing runs")
     if name not in rows:
         raise StackError(f"no process is called {name!r}; there are: {', '.join(rows)}")
-    row = rows[name]
-    process = row["pid"] and identity.alive(identity.Identity(row["pid"], row["startedAt"]))
-    if not process:
-        raise StackError(f"{name} has no process of ours to kill (it is {row['state']})")
-    try:
-        process.kill()
-    except psutil.AccessDenied:
-        raise StackError(f"{name} (pid {process.pid}) belongs to another user") from None
-    console.print(f"killed {name} (pid {process.pid})")
+    pid = kill_recorded(home, name)
+    if pid is None:
+        raise StackError(f"{name} has no process of ours to kill (it is {rows[name]['state']})")
+    console.print(f"killed {name} (pid {pid})")
 
 
 @app.command()

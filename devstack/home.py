@@ -1,10 +1,11 @@
 """The state folder: what the stack remembers from one start to the next, and who runs it now.
 
 .sherwood/
-  lock             held by the supervisor as long as it lives
-  state.json       what runs, where, as whom; rewritten at every change
-  token-secret     signs development tokens
-  logs/            one file a process
+  lock                 held by the supervisor as long as it lives
+  state.json           what runs, where, as whom; rewritten at every change
+  token-secret         signs development tokens
+  postgres-password    lets our processes into Postgres
+  logs/                one file a process
   postgres/ nats/ temporal/ exchange/    data of the servers
 """
 
@@ -23,7 +24,13 @@ from devstack.errors import AlreadyRunning, StackError
 
 MADE_HERE: Final = ("postgres", "nats", "temporal", "exchange", "logs")
 """Folders below home that `wipe` removes, and the only ones."""
-FILES_MADE_HERE: Final = ("state.json", "token-secret", "postgres-password", "lock")
+FILES_MADE_HERE: Final = (
+    "state.json",
+    "state.json.new",
+    "token-secret",
+    "postgres-password",
+    "lock",
+)
 
 OUTSIDE: Final = Path("/var/lib/sherwood")
 """Where root keeps what an unprivileged server must reach and cannot reach below home."""

@@ -1,10 +1,13 @@
 """Which process is meant: a pid and the moment it started, since pids come round again."""
 
+import signal
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import psutil
+
+from devstack.errors import StackError
 
 SAME_START_SECONDS = 1.0
 """The kernel's clock of process starts and the wall clock may drift apart by this much."""
@@ -35,6 +38,20 @@ def alive(identity: Identity) -> psutil.Process | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else process
     except psutil.Error:
         return None
+
+
+def send_signal(identity: Identity, number: signal.Signals) -> bool:
+    """Signal the process; False if it no longer runs. Raises `StackError` if we may not."""
+    process = alive(identity)
+    if process is None:
+        return False
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        raise StackError(f"pid {identity.pid} belongs to another user") from None
+    return True
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:

@@ -100,6 +100,8 @@ class SupervisedProcess:
     was_ready: asyncio.Event = field(default_factory=asyncio.Event)
     _stop_asked: asyncio.Event = field(default_factory=asyncio.Event)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _kept_running: bool = False
+    """A child runs, is being spawned, or will be again: there is an end for `stop` to wait for."""
 
     @property
     def name(self) -> str:
@@ -110,6 +112,11 @@ class SupervisedProcess:
     def pid(self) -> int | None:
         """Return the pid while a child runs."""
         return self.identity.pid if self.identity else None
+
+    @property
+    def stop_asked(self) -> bool:
+        """True from `stop` on until `allow_start`."""
+        return self._stop_asked.is_set()
 
     async def run(self) -> None:
         """Keep the process running until `stop`, or, run once, until it succeeds.
@@ -123,19 +130,21 @@ class SupervisedProcess:
                 command = await self.spec.prepare(self._report)
             except OSError as error:
                 raise StackError(str(error)) from error
+            self._kept_running = True
             await self._keep_running(command)
         except StackError as error:
             self.mark(State.FAILED, str(error).partition("\n")[0])
             raise
         finally:
+            self._kept_running = False
             self._ended.set()
 
     async def _keep_running(self, command: tuple[str, ...]) -> None:
         backoff_seconds = BACKOFF_FIRST_SECONDS
-        while not self._stop_asked.is_set():
+        while not self.stop_asked:
             started = time.monotonic()
             outcome, succeeded = await self._run_one_life(command)
-            if self._stop_asked.is_set():
+            if self.stop_asked:
                 break
             if self.spec.once and succeeded:
                 self.mark(State.DONE)
@@ -166,7 +175,9 @@ class SupervisedProcess:
         finally:
             os.close(log)
         self.identity = identity_of(child.pid) or Identity(child.pid, time.time())
-        self.mark(State.STARTING)
+        self.mark(State.STOPPING if self.stop_asked else State.STARTING)
+        if self.stop_asked:  # during the spawn, when there was nobody to signal yet
+            self._signal(self.spec.stop_signal)
         try:
             async with background(self._watch()):
                 code = await child.wait()
@@ -199,7 +210,7 @@ class SupervisedProcess:
     async def stop(self) -> None:
         """Stop the child, politely first, and wait for its end; nothing happens if none runs."""
         self._stop_asked.set()
-        if self.identity is None:
+        if not self._kept_running:
             return
         self.mark(State.STOPPING)
         self._signal(self.spec.stop_signal)
@@ -208,10 +219,6 @@ class SupervisedProcess:
             self.mark(State.STOPPING, "did not stop in time, killed")
             self._signal_family(signal.SIGKILL)
             await self._ended.wait()
-
-    async def wait_ended(self) -> None:
-        """Return when `run` has come to its end."""
-        await self._ended.wait()
 
     def allow_start(self) -> None:
         """Make `run` possible again after a `stop`."""
@@ -240,13 +247,11 @@ class SupervisedProcess:
             return
         try:
             members = family(psutil.Process(self.identity.pid))
-        except psutil.NoSuchProcess:
+        except psutil.Error:
             return
         for member in members:
-            try:
+            with suppress(psutil.Error):  # it ended meanwhile, or became somebody else's
                 member.send_signal(signal_number)
-            except psutil.NoSuchProcess:
-                continue
 
     def _report(self, text: str) -> None:
         if text != self.detail:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -103,10 +104,16 @@ async def run(
             on_line(lines[-1])
         code = await child.wait()
     finally:
-        if child.returncode is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
+        await kill_session(child)
     if code != 0:
         tail = "\n".join(lines[-15:])
         raise StackError(f"{Path(command[0]).name} failed with exit code {code}:\n{tail}")
     return "\n".join(lines)
+
+
+async def kill_session(child: asyncio.subprocess.Process) -> None:
+    """SIGKILL a child that leads a session, and what it started; nothing happens if it ended."""
+    if child.returncode is None:
+        with suppress(ProcessLookupError):  # it ended, and we are about to hear of it
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()

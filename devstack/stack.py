@@ -25,11 +25,11 @@ from devstack.plan import Plan, chosen_names
 from devstack.ports import HOST, FreePorts, usual_ports
 from devstack.prices import every_symbol_has_a_price
 from devstack.process import GOOD, ProcessSpec, State, SupervisedProcess, tail
+from devstack.recorded import end_leftovers
 from devstack.settings import StackSettings, own_servers
 
 READY_SECONDS: Final = 180.0
 """How long everything may take once nothing is being prepared (downloaded, built) any more."""
-LEFTOVER_SECONDS: Final = 5.0
 EVENTS_KEPT: Final = 200
 
 
@@ -71,6 +71,7 @@ class DevStack:
         self._held = ExitStack()
         self._runner: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._lives: dict[str, asyncio.Task[None]] = {}
         self._temporary = False
         self._begun = time.monotonic()
 
@@ -111,11 +112,6 @@ class DevStack:
         """Return the base address of the exchange."""
         return self.env["SHERWOOD_EXCHANGE_URL"]
 
-    @property
-    def temporal_ui_url(self) -> str:
-        """Return the address of Temporal's own web page."""
-        return f"http://{HOST}:{self.ports['temporal-ui']}"
-
     # -- life --------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
@@ -153,7 +149,7 @@ class DevStack:
         async with asyncio.TaskGroup() as group:
             self._group = group
             for process in self.processes.values():
-                group.create_task(self._life(process))
+                self._lives[process.name] = group.create_task(self._life(process))
             started.set()
             await asyncio.Event().wait()  # ends by cancellation, in `close`
 
@@ -261,12 +257,25 @@ class DevStack:
         await self.processes[name].stop()
 
     async def start(self, name: str) -> None:
-        """Start a stopped process again and wait until it is ready."""
+        """Start a process again and wait until it is ready; one that runs is left as it is.
+
+        Raises `StackError` if it cannot be prepared, or is stopped before it is ready.
+        """
         process = self.processes[name]
-        process.allow_start()
-        assert self._group is not None
-        self._group.create_task(self._life(process))
-        await process.was_ready.wait()
+        if process.stop_asked:
+            await asyncio.wait([self._lives[name]])
+        life = self._lives[name]
+        if life.done():
+            assert self._group is not None
+            process.allow_start()
+            life = self._lives[name] = self._group.create_task(self._life(process))
+        ready = asyncio.get_running_loop().create_task(process.was_ready.wait())
+        try:
+            await asyncio.wait([ready, life], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if not process.was_ready.is_set():
+            raise StackError(f"{name}: {process.state} {process.detail}".rstrip())
 
     def pause(self, name: str) -> None:
         """Freeze the process: its connections stay open and nothing answers."""
@@ -329,14 +338,3 @@ class DevStack:
             "detail": process.detail,
             "log": str(process.log_path),
         }
-
-
-async def end_leftovers(home: Home) -> list[identity.Identity]:
-    """End what an earlier supervisor that died left running, told by pid and start time."""
-    rows = home.read_state().get("processes") or []
-    left = [
-        identity.Identity(row["pid"], row["startedAt"])
-        for row in rows
-        if row.get("pid") and row.get("startedAt")
-    ]
-    return await asyncio.to_thread(identity.end, left, LEFTOVER_SECONDS)

@@ -8,6 +8,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -49,7 +50,7 @@ async def find_temporal(settings: StackSettings, report: Report) -> Path:
 
     async with file_lock(cached.with_name(f"{cached.name}.lock"), waiting):
         if not cached.exists():
-            await _obtain(cached, report)
+            await _obtain(settings, cached, report)
     return cached
 
 
@@ -70,14 +71,14 @@ def server_version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match.groups()) if match else ()
 
 
-async def _obtain(cached: Path, report: Report) -> None:
+async def _obtain(settings: StackSettings, cached: Path, report: Report) -> None:
     draft_folder = cached.with_name(f"{cached.name}.{os.getpid()}.new")
     shutil.rmtree(draft_folder, ignore_errors=True)
     draft_folder.mkdir(parents=True)
     try:
         draft = await _download(draft_folder, report)
         if draft is None:
-            draft = await build_temporal(VERSION, cached.parent, draft_folder, report)
+            draft = await build_temporal(VERSION, settings, draft_folder, report)
         draft.chmod(0o755)
         draft.rename(cached)  # whole or not at all
     finally:
@@ -95,6 +96,7 @@ async def _download(folder: Path, report: Report) -> Path | None:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=spawn.die_with_parent(signal.SIGKILL),
     )
     try:
         size, grew = 0, started
@@ -108,9 +110,7 @@ async def _download(folder: Path, report: Report) -> Path | None:
             elapsed = int(time.monotonic() - started)
             report(f"downloading Temporal {VERSION}: {size / 2**20:.0f} MB, {elapsed} s")
     finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
+        await spawn.kill_session(child)
     for path in _files(folder):
         if child.returncode == 0 and await is_recent(path):
             return path

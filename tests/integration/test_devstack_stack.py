@@ -21,7 +21,8 @@ async def test_ready_means_that_every_symbol_has_a_price(stack: DevStack) -> Non
 
 @pytest.mark.parametrize("name", OURS)
 async def test_every_process_answers_its_health_routes(stack: DevStack, name: str) -> None:
-    async with httpx.AsyncClient(base_url=stack.processes[name].spec.address) as http:
+    address = stack.processes[name].spec.address
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as http:
         for route in ("/livez", "/readyz", "/metrics"):
             assert (await http.get(route, follow_redirects=True)).status_code == 200, route
 

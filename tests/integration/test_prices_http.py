@@ -86,7 +86,7 @@ async def test_only_what_was_asked_for_is_sent(exchange: ScriptedFeed, node: Nod
 
 async def test_browser_can_subscribe_by_address(node: Node) -> None:
     async with (
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(trust_env=False) as client,
         client.stream("GET", f"{node.url}/subscribe?symbols=BRK.B,AAPL,AAPL") as response,
     ):
         lines = response.aiter_lines()
@@ -110,7 +110,7 @@ async def test_browser_can_subscribe_by_address(node: Node) -> None:
 async def test_wrong_symbols_are_a_problem_both_ways(
     node: Node, symbols: list[str], status: int, code: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=node.url) as client:
+    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
         post = await client.post("/subscribe", json={"symbols": symbols})
         get = await client.get("/subscribe", params={"symbols": ",".join(symbols)})
 
@@ -119,14 +119,14 @@ async def test_wrong_symbols_are_a_problem_both_ways(
 
 
 async def test_unknown_field_of_a_subscription_is_refused(node: Node) -> None:
-    async with httpx.AsyncClient(base_url=node.url) as client:
+    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
         answer = await client.post("/subscribe", json={"symbols": ["AAPL"], "rate": 1})
 
     assert answer.status_code == 422
 
 
 async def test_symbols_come_in_pages_with_their_last_price(node: Node) -> None:
-    async with httpx.AsyncClient(base_url=node.url) as client:
+    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
         everything = (await client.get("/symbols")).json()
         first = (await client.get("/symbols", params={"limit": 2})).json()
         rest = (
@@ -152,7 +152,7 @@ async def test_symbols_come_in_pages_with_their_last_price(node: Node) -> None:
 
 
 async def test_one_symbol_is_read_by_name(node: Node) -> None:
-    async with httpx.AsyncClient(base_url=node.url) as client:
+    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
         found = await client.get("/symbol/BRK.B")
         unknown = await client.get("/symbol/NONE")
 
@@ -202,14 +202,12 @@ async def test_stopping_node_ends_its_streams_and_takes_no_new_ones(node: Node) 
         node.stopping.set()
         await eventually(lambda: heard.ended, "the stream ends cleanly")
 
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.post(f"{node.url}/subscribe", json={"symbols": ["AAPL"]})
     assert (answer.status_code, answer.json()["code"]) == (503, "shutting-down")
 
 
-async def test_client_that_takes_nothing_is_dropped_and_keeps_nothing(
-    exchange: ScriptedFeed, node: Node
-) -> None:
+async def test_client_that_takes_nothing_is_dropped_and_keeps_nothing(node: Node) -> None:
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
@@ -263,7 +261,7 @@ async def test_node_without_nats_says_so_and_serves_what_it_follows(
 ) -> None:
     async with viewing(node.url, ["AAPL"], snapshot_seen):
         await nats.kill()
-        async with httpx.AsyncClient(base_url=node.url, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=node.url, trust_env=False, timeout=20) as client:
             answer = await client.post("/subscribe", json={"symbols": ["META"]})
             symbols = await client.get("/symbols")
 
@@ -278,13 +276,13 @@ async def test_many_viewers_at_once_share_one_subscription(
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
         for _ in range(30):
-            tasks.create_task(_sees_a_change(exchange, node))
+            tasks.create_task(_sees_a_change(node))
         await eventually(lambda: node.market.hub.viewers == 30, "all watch")
         await exchange.send(exchange.trade("META", 4_242))
 
     assert node.market.hub.symbols == {"META"}
 
 
-async def _sees_a_change(exchange: ScriptedFeed, node: Node) -> None:
+async def _sees_a_change(node: Node) -> None:
     async with viewing(node.url, ["META"], snapshot_seen) as heard:
         await eventually(lambda: heard.price("META") == 4_242, "the change is seen")

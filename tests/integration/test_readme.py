@@ -9,10 +9,12 @@ from uuid import uuid4
 
 import pytest
 
+from devstack.spawn import kill_session
 from devstack.stack import DevStack
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).parents[2]
+SCRIPT_SECONDS = 20.0
 TRANSCRIPT = re.compile(r"```console\n(.*?)```", re.DOTALL)
 # What differs from run to run: ids, the exchange's names, prices, sizes, times.
 VARIES = re.compile(
@@ -49,8 +51,13 @@ async def run_in_shell(script: str, stack: DevStack) -> str:
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
-    output, errors = await process.communicate()
+    try:
+        async with asyncio.timeout(SCRIPT_SECONDS):
+            output, errors = await process.communicate()
+    finally:
+        await kill_session(process)
     assert not errors, errors.decode()
     return output.decode()
 

@@ -1,7 +1,5 @@
 """The activities of an order over a real Postgres, with a gateway that says what it is told to."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from brokerage.storage.migrate import migrate
 from brokerage.storage.pool import DatabaseUnavailable, open_pool
 from brokerage.storage.reads import Portfolio, order_of_user, portfolio
 from brokerage.storage.writes import OrderWriter
+from tests.support.eventually import eventually
 
 T = TypeVar("T")
 
@@ -222,13 +221,14 @@ def external_id() -> str:
     return f"x-{uuid4().hex[:12]}"
 
 
-async def until_done(step: Callable[[], Awaitable[T]], timeout_seconds: float = 30.0) -> T:
+async def until_done(step: Callable[[], Awaitable[T]]) -> T:
     """Repeat a step while Postgres is too busy to answer, as the workflow would."""
-    deadline = time.monotonic() + timeout_seconds
-    while True:
+
+    async def attempt() -> T:
         try:
             return await step()
-        except DatabaseUnavailable:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.05)
+        except DatabaseUnavailable as error:
+            raise AssertionError("Postgres is too busy") from error
+
+    answer: T = await eventually(attempt, "Postgres answers")
+    return answer

@@ -1,13 +1,16 @@
 """A real NATS server with JetStream, on a port of its own."""
 
 import asyncio
-import sys
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from devstack import spawn
+from devstack.nats import binary
 from tests.support.eventually import eventually
 from tests.support.ports import accepts, free_port
+from tests.support.running import ROOT, inherited
 
 
 class NatsServer:
@@ -21,11 +24,14 @@ class NatsServer:
 
     async def start(self) -> None:
         """Return when it takes connections."""
-        self._process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).parent / "nats-server"),
-            *("-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
+        options = ("-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder))
+        self._process = await spawn.spawn(
+            (str(binary()), *options),
+            environment=inherited(),
+            folder=ROOT,
+            log=asyncio.subprocess.DEVNULL,
+            account=None,
+            death_signal=signal.SIGKILL,
         )
         await eventually(lambda: accepts(self.port), "NATS listens")
 

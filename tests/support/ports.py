@@ -2,13 +2,12 @@
 
 import socket
 
+from devstack.ports import free_ports
+
 
 def free_port() -> int:
     """A port nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(["server"], {})["server"]
 
 
 def accepts(port: int) -> bool:

@@ -130,7 +130,10 @@ async def viewing(
 ) -> AsyncIterator[Heard]:
     """A viewer of `symbols`, from the moment on that `until` is true."""
     heard = Heard()
-    async with httpx.AsyncClient(timeout=30) as client, asyncio.TaskGroup() as tasks:
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=30) as client,
+        asyncio.TaskGroup() as tasks,
+    ):
         reader = tasks.create_task(_read(client, url, symbols, heard))
         await eventually(lambda: until(heard), "the viewer sees something")
         yield heard

@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 
+from devstack import spawn
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -54,12 +56,13 @@ async def start(
 ) -> Running:
     """Start `python -m <command>`; return when `ready_url` (if any) answers 200."""
     with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", *command),
-            cwd=ROOT,
-            env={**inherited(), **environment},
-            stdout=output,
-            stderr=output,
+        process = await spawn.spawn(
+            (sys.executable, "-m", *command),
+            environment={**inherited(), **environment},
+            folder=ROOT,
+            log=output.fileno(),
+            account=None,
+            death_signal=signal.SIGKILL,
         )
     running = Running(process, log)
 
@@ -92,6 +95,11 @@ async def running(
         yield process
     finally:
         await process.kill()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """True once it is gone; where nobody reaps orphans, a dead one stays a zombie."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def inherited() -> dict[str, str]:

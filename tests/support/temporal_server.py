@@ -1,15 +1,18 @@
-"""Temporal's development server with the settings of `make up`, on a port of its own."""
+"""Temporal's development server, configured as `make up` does, on a port of its own."""
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from devstack import spawn
 from devstack.settings import StackSettings
 from devstack.temporal_binary import find_temporal
-from devstack.temporal_server import DYNAMIC_CONFIG
+from devstack.temporal_server import DYNAMIC_CONFIG, SEARCH_ATTRIBUTES
 from tests.support.eventually import eventually
 from tests.support.ports import accepts, free_port
+from tests.support.running import ROOT, inherited
 
 
 @asynccontextmanager
@@ -20,11 +23,15 @@ async def temporal_server() -> AsyncIterator[str]:
     arguments = ["server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
     for key, value in DYNAMIC_CONFIG.items():
         arguments += ["--dynamic-config-value", f"{key}={json.dumps(value)}"]
-    process = await asyncio.create_subprocess_exec(
-        str(binary),
-        *arguments,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
+    for name in SEARCH_ATTRIBUTES:
+        arguments += ["--search-attribute", f"{name}=Keyword"]
+    process = await spawn.spawn(
+        (str(binary), *arguments),
+        environment=inherited(),
+        folder=ROOT,
+        log=asyncio.subprocess.DEVNULL,
+        account=None,
+        death_signal=signal.SIGKILL,
     )
     try:
         await eventually(lambda: accepts(port), "Temporal listens")

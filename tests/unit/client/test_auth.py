@@ -46,7 +46,7 @@ async def test_token_is_fetched_once_and_kept_for_the_next_run(
     assert server.sent("Authorization") == [None, "Bearer one", "Bearer one"]
 
 
-async def test_kept_token_is_for_its_owner_only(server: FakeSherwood, tmp_path: Path) -> None:
+async def test_kept_token_is_for_its_owner_only(tmp_path: Path) -> None:
     TokenCache(tmp_path / "sherwood").write(URL, "alice", Token(token="t", expires_at=in_hours(1)))
 
     (kept,) = (tmp_path / "sherwood").iterdir()

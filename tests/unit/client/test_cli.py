@@ -229,7 +229,7 @@ def test_exit_code_says_what_became_of_a_cancel(
     assert run("cancel", ORDER_ID).exit_code == exit_code
 
 
-def test_address_that_is_none_is_wrong_usage(run: Run) -> None:
+def test_address_that_is_none_is_wrong_usage() -> None:
     result = CliRunner().invoke(app, ["portfolio"], env={"SHERWOOD_API_URL": "nonsense"})
 
     assert result.exit_code == 2

@@ -16,11 +16,11 @@ STREAM = (
     b"data: cut off"
 )
 EVENTS = [
-    ServerEvent("hello", "{}", ""),
-    ServerEvent("prices", "[1,\n 2]", "7"),
-    ServerEvent("live", "", "7"),
-    ServerEvent("message", "café", "7"),
-    ServerEvent("message", "x", "7"),
+    ServerEvent("hello", "{}"),
+    ServerEvent("prices", "[1,\n 2]"),
+    ServerEvent("live", ""),
+    ServerEvent("message", "café"),
+    ServerEvent("message", "x"),
 ]
 
 

@@ -47,6 +47,7 @@ def test_wipe_removes_what_was_made_here_and_nothing_else(tmp_path: Path) -> Non
     home.create()
     (home.root / "postgres" / "data").mkdir(parents=True)
     home.secret("token-secret")
+    (home.root / "state.json.new").touch()  # of a supervisor killed while it wrote
     (home.root / "notes.txt").write_text("not ours")
 
     home.wipe()

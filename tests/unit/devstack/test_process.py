@@ -7,15 +7,18 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from devstack import process as process_module
+from devstack import spawn
 from devstack.errors import StackError
 from devstack.probes import Probe
 from devstack.process import ProcessSpec, Report, State, SupervisedProcess, fixed, open_log, tail
 from tests.support.eventually import eventually
+from tests.support.running import has_ended
 
 FOREVER = "import time\nwhile True: time.sleep(60)"
 DEAF = """
@@ -180,6 +183,48 @@ async def test_a_stopped_process_stays_down_until_it_is_started(tmp_path: Path) 
         assert process.pid is not None
 
 
+async def test_a_stop_during_the_spawn_stops_the_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawning, go_on = asyncio.Event(), asyncio.Event()
+    spawn_at_once = spawn.spawn
+
+    async def slow_spawn(*arguments: Any, **options: Any) -> asyncio.subprocess.Process:
+        spawning.set()
+        await go_on.wait()
+        return await spawn_at_once(*arguments, **options)
+
+    monkeypatch.setattr(spawn, "spawn", slow_spawn)
+    process = supervised(tmp_path, FOREVER)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        run = tasks.create_task(process.run())
+        await spawning.wait()
+
+        stop = tasks.create_task(process.stop())
+        await eventually(lambda: process.stop_asked)
+        go_on.set()
+        await stop
+
+        assert process.state is State.STOPPED
+        assert process.last_end == "killed by SIGTERM"
+        await run
+
+
+async def test_a_process_stopped_while_it_waits_to_be_restarted_can_start_at_once(
+    tmp_path: Path,
+) -> None:
+    process = supervised(tmp_path, "raise SystemExit(3)")
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        run = tasks.create_task(process.run())
+        await eventually(lambda: process.state is State.RESTARTING)
+
+        await process.stop()
+        process.allow_start()
+
+        await run
+        assert process.state is State.STOPPED
+
+
 async def test_a_task_that_runs_once_is_repeated_only_while_it_fails(tmp_path: Path) -> None:
     process = supervised(tmp_path, FAILS_AT_FIRST, probe=None, once=True)
 
@@ -257,8 +302,3 @@ def test_a_long_log_moves_aside_at_the_next_start(
 
     assert (tmp_path / "child.log.1").read_text() == "longer than ten bytes\n"
     assert log.read_text().startswith("--- ")
-
-
-def has_ended(process: psutil.Process) -> bool:
-    # Where nobody reaps orphans, a dead one stays a zombie.
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

@@ -1,3 +1,4 @@
+import asyncio
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devstack.errors import StackError
-from devstack.process import ProcessSpec, Report, fixed
+from devstack.process import ProcessSpec, Report, State, fixed
 from devstack.settings import StackSettings
 from devstack.stack import DevStack
 
@@ -80,6 +81,40 @@ async def test_state_tells_the_env_the_ports_and_each_process(tmp_path: Path) ->
     assert "SHERWOOD_TOKEN_SECRET" not in state["env"]
     assert [row["state"] for row in state["processes"]] == ["ready", "ready"]
     assert all(row["pid"] for row in state["processes"])
+
+
+async def test_starting_what_runs_leaves_it_as_it_is(tmp_path: Path) -> None:
+    async with SleepingStack(StackSettings(home=tmp_path), auto_ports=True) as stack:
+        api = stack.processes["api"]
+        await api.was_ready.wait()
+        pid = api.pid
+
+        async with asyncio.timeout(10):
+            await stack.start("api")
+
+        assert (api.pid, api.state) == (pid, State.READY)
+
+
+async def test_starting_again_what_cannot_be_prepared_any_more_says_why(tmp_path: Path) -> None:
+    class Breaking(SleepingStack):
+        prepared = 0
+
+        def specs(self) -> list[ProcessSpec]:
+            return [replace(spec, prepare=self.prepare) for spec in super().specs()]
+
+        async def prepare(self, report: Report) -> tuple[str, ...]:
+            self.prepared += 1
+            if self.prepared > 2:
+                raise OSError("no space left")
+            return (sys.executable, "-c", "import time; time.sleep(600)")
+
+    async with Breaking(StackSettings(home=tmp_path), auto_ports=True) as stack:
+        await stack.processes["api"].was_ready.wait()
+        await stack.stop("api")
+
+        async with asyncio.timeout(10):
+            with pytest.raises(StackError, match="api: failed no space left"):
+                await stack.start("api")
 
 
 async def test_preparation_that_fails_fails_the_stack(tmp_path: Path) -> None:

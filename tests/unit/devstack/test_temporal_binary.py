@@ -5,6 +5,7 @@ import pytest
 
 from devstack.errors import StackError
 from devstack.filelock import file_lock
+from devstack.go_build import build_temporal
 from devstack.settings import StackSettings
 from devstack.temporal_binary import VERSION, find_temporal
 from tests.support.eventually import eventually
@@ -57,6 +58,22 @@ async def test_an_old_one_on_path_is_passed_over(tmp_path: Path) -> None:
     cached = command(tmp_path / "cache" / f"temporal-{VERSION}", "cached")
 
     assert await find_temporal(settings(tmp_path), silent) == cached
+
+
+async def test_go_is_looked_for_where_the_settings_say(tmp_path: Path) -> None:
+    command(tmp_path / "path" / "go", "").write_text(FAKE_GO)
+
+    built = await build_temporal(VERSION, settings(tmp_path), tmp_path, silent)
+
+    assert built.exists()
+
+
+FAKE_GO = """#!/bin/sh
+case $1 in
+env) echo go1.99.0 ;;
+build) while [ "$1" != -o ]; do shift; done; echo built > "$2" ;;
+esac
+"""
 
 
 async def test_who_comes_second_waits_for_the_first_and_takes_its_binary(tmp_path: Path) -> None:
