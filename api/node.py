@@ -102,7 +102,7 @@ async def open_node(state: NodeState) -> AsyncIterator[None]:
     client = await connect_temporal(
         settings.temporal_address, settings.temporal_namespace, lazy=True
     )
-    state.temporal = OrderWorkflows(client)
+    state.temporal = OrderWorkflows(client, settings.placements_max)
 
     def hold_pool(pool: "Pool[Any]") -> None:
         state.pool = pool

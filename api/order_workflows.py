@@ -1,6 +1,8 @@
 """What the API asks of an order's workflow, and the few answers it can get in time."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Literal
 
 import structlog
@@ -49,8 +51,24 @@ NO_ANSWER: Final = (
 class OrderWorkflows:
     """Starts and asks the workflows of orders. Nothing here raises for a Temporal that is away."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, placements_max: int = 64) -> None:
         self._client = client
+        self._placements_max = placements_max
+        self._placing = 0
+
+    @property
+    def has_room(self) -> bool:
+        """False while as many placements are under way as may be."""
+        return self._placing < self._placements_max
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count one placement, from its claim to its answer."""
+        self._placing += 1
+        try:
+            yield
+        finally:
+            self._placing -= 1
 
     async def place(self, start: StartOrder) -> Reply | None:
         """Start the order, or join the one that has the id; its first reply.

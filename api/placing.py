@@ -48,6 +48,14 @@ async def place_order(node: NodeState, placement: Placement) -> Response:
     except ProblemError as refusal:
         # A replay comes before a refusal that was not there when the order was placed.
         return await _known_answer(node, placement, refusal)
+    if not node.temporal.has_room:
+        full = ProblemError("overloaded", "too many placements are under way at this node")
+        return await _known_answer(node, placement, full)
+    with node.temporal.under_way():
+        return await _admit(node, placement, last_price_cents)
+
+
+async def _admit(node: NodeState, placement: Placement, last_price_cents: int) -> Response:
     claim = await admission.claim_key(
         node.pool,
         user_id=placement.user_id,

@@ -15,6 +15,9 @@ from bench.loops import Ask, Samples, closed_loop, open_loop
 from bench.rawhttp import BadAnswer, Connection
 from bench.shape_client import BareOrders
 
+KEPT_SECONDS: Final = 3.0
+"""Below the API's own limit, so that no request meets a connection that is just being closed."""
+
 
 class Listed(msgspec.Struct):
     """A symbol and its last price, from which the limits are made."""
@@ -69,7 +72,7 @@ class HttpOrders:
         user = number % len(self._heads)
         head = f"{self._heads[user]}Idempotency-Key: {uuid4()}\r\n".encode()
         try:
-            connection = self._idle.pop() if self._idle else await Connection.open(self._url)
+            connection = self._kept() or await Connection.open(self._url)
             answer = await connection.post("/order", head, self._body(number, user))
         except (BadAnswer, OSError) as error:
             return type(error).__name__
@@ -77,6 +80,14 @@ class HttpOrders:
         if answer.status == 201:
             self.order_ids.append(msgspec.json.decode(answer.body)["id"])
         return str(answer.status)
+
+    def _kept(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_seconds < KEPT_SECONDS:
+                return connection
+            connection.close()
+        return None
 
     def _body(self, number: int, user: int) -> bytes:
         turn = number // len(self._heads)

@@ -4,6 +4,7 @@ No redirects, no chunks, no compression: Sherwood's order routes answer with a c
 """
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
@@ -30,6 +31,12 @@ class Connection:
         self._host = host.encode()
         self._reader = reader
         self._writer = writer
+        self._used_at = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago the last answer came; a server closes what is idle for long."""
+        return time.monotonic() - self._used_at
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -50,6 +57,7 @@ class Connection:
             content = await self._reader.readexactly(length) if length else b""
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise BadAnswer(repr(error)) from error
+        self._used_at = time.monotonic()
         return Answer(int(answer[9:12]), content)
 
     def close(self) -> None:

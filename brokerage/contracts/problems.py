@@ -133,6 +133,12 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         True,
         "Repeat with the same key after `Retry-After` seconds.",
     ),
+    "overloaded": ProblemKind(
+        503,
+        "This node has as many placements under way as it can answer in time",
+        True,
+        "Repeat with the same key after `Retry-After` seconds; nothing was stored.",
+    ),
     "unavailable": ProblemKind(
         503,
         "A part of the service is away",

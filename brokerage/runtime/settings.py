@@ -37,6 +37,9 @@ class Settings(BaseSettings):
 
     database_pool_size: int = Field(default=8, ge=2)
     workflow_tasks_max: int = Field(default=8, ge=2)
+    placements_max: int = Field(default=64, ge=1)
+    """Placements one API process has under way: about as many as an order's worker answers within
+    the time that a caller waits. More would only be answered too late, all of them."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

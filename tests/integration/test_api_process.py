@@ -1,6 +1,8 @@
 """The API as a process: it starts before its servers, ends its streams, and stops with exit 0."""
 
+import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -141,3 +143,47 @@ async def test_node_without_temporal_from_its_start_refuses_orders_as_unavailabl
         assert refused.headers["retry-after"] == "1"
         assert listed == []
         assert await process.stop() == 0, process.said()
+
+
+async def test_node_with_enough_under_way_refuses_more_at_once(
+    stack: DevStack, tmp_path: Path
+) -> None:
+    port = free_port()
+    environment = {
+        **stack.env,
+        "SHERWOOD_API_PORT": str(port),
+        "SHERWOOD_PLACEMENTS_MAX": "1",
+        "SHERWOOD_TOKEN_SECRET": (stack.settings.home / "token-secret").read_text().strip(),
+    }
+    url = f"http://127.0.0.1:{port}"
+    order = {"position": "buy", "symbol": "SPY", "priceInCents": 100, "numShares": 1}
+    keys = [str(uuid4()) for _ in range(8)]
+
+    async with (
+        running("api", environment=environment, ready_url=f"{url}/readyz", log=tmp_path / "log"),
+        account(url) as alice,
+    ):
+        stack.pause("temporal")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                asked = [
+                    tasks.create_task(
+                        alice.http.post("/order", json=order, headers={"idempotency-key": key})
+                    )
+                    for key in keys
+                ]
+        finally:
+            stack.resume("temporal")
+        codes = [task.result().json()["code"] for task in asked]
+
+        async def is_placed_when_repeated(key: str) -> bool:
+            answer = await alice.http.post("/order", json=order, headers={"idempotency-key": key})
+            return answer.status_code == 201
+
+        for key in keys:
+            await eventually(partial(is_placed_when_repeated, key), "the order is placed")
+        listed = (await alice.http.get("/orders")).json()["items"]
+
+    assert "overloaded" in codes
+    assert "unavailable" in codes
+    assert len(listed) == len(keys)
