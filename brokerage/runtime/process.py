@@ -79,7 +79,7 @@ def spare_the_collector() -> None:
     """Take what the imports made out of the garbage collector's sight, and let it look less often.
 
     What an order allocates is freed by reference counts; looking for cycles among the modules costs
-    a tenth of the processor time.
+    a twentieth of the worker's processor time.
     """
     gc.collect()
     gc.freeze()
