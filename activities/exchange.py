@@ -2,7 +2,8 @@
 
 import random
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -34,6 +35,12 @@ VISIBILITY_SECONDS: Final = 2.0
 RETRY_SECONDS_MAX: Final = 10.0
 
 
+class Verdict(Protocol):
+    """What becomes of a pending order that will never trade: `booking.fail`, `booking.refuse`."""
+
+    def __call__(self, order: Order, books: booking.Books, *, at: datetime) -> booking.Change: ...
+
+
 class ExchangeActivities:
     """Each method leads to a row that says what the exchange said, or fails as unknown."""
 
@@ -52,7 +59,7 @@ class ExchangeActivities:
         if reply.outcome == "accepted" and reply.order is not None:
             return await self._adopt_external(order, reply.order)
         if reply.outcome == "refused" and not request.repeated:
-            return await self._refuse(order, reply.code or "refused-by-exchange")
+            return await self._refuse(order, reply.code)
         raise ApplicationError(
             _unknown(reply),
             type="OutcomeUnknown",
@@ -85,7 +92,7 @@ class ExchangeActivities:
                 CancelRequest(order.order_id, None), SLOW_CALL_SECONDS
             )
             if buried.outcome == "absent":
-                return await self._fail(order)
+                return await self._never_traded(order, booking.fail)
             if buried.order is not None:
                 return await self._adopt_external(order, buried.order)
         raise _try_again(asked)
@@ -104,7 +111,7 @@ class ExchangeActivities:
                 raise _try_again(reply)
             return await self._adopt_external(order, reply.order)
         if reply.outcome == "absent" and order.external_order_id is None:
-            return await self._cancelled_unsent(order)
+            return await self._never_traded(order, booking.fail)
         if reply.outcome == "refused":
             return await self._refuse_cancel(order, reply)
         raise _try_again(reply)
@@ -120,7 +127,7 @@ class ExchangeActivities:
     ) -> OrderState:
         """Write down what the exchange says the order is; `code` says why it is rejected."""
         if external.status == "rejected":
-            return await self._refuse(order, code or external.reason or "refused-by-exchange")
+            return await self._refuse(order, code or external.reason)
         mapped = False
         async with self._orders.transaction(order.user_id, order.order_id) as books:
             current = _present(books)
@@ -150,33 +157,24 @@ class ExchangeActivities:
             await self._notices.route_known(external.external_order_id)
         return await self._told(books, current)
 
-    async def _refuse(self, order: Order, code: str) -> OrderState:
+    async def _refuse(self, order: Order, code: str | None) -> OrderState:
+        return await self._never_traded(
+            order, partial(booking.refuse, code=code or "refused-by-exchange")
+        )
+
+    async def _never_traded(self, order: Order, verdict: Verdict) -> OrderState:
+        """Nothing of the order will ever trade: `cancelled` if the customer wanted it gone, else as
+        `verdict` says.
+        """
         async with self._orders.transaction(order.user_id, order.order_id) as books:
             current = _present(books)
+            now = datetime.now(UTC)
             if current.status is OrderStatus.PENDING_CANCEL and current.end_status is None:
-                # The customer wanted it gone, and it never was on the book: that wish is granted.
-                current = await _end_unsent(books, current)
+                cancelled, reason = OrderStatus.CANCELLED, "cancelled-before-sent"
+                change = booking.end(current, books.books, cancelled, 0, reason, now)
+                current = await books.store(change, actor=EXCHANGE)
             elif current.status is OrderStatus.PENDING:
-                change = booking.refuse(current, books.books, code, datetime.now(UTC))
-                current = await books.store(change, actor=EXCHANGE)
-        return await self._told(books, current)
-
-    async def _fail(self, order: Order) -> OrderState:
-        async with self._orders.transaction(order.user_id, order.order_id) as books:
-            current = _present(books)
-            if current.status is OrderStatus.PENDING:
-                change = booking.fail(current, books.books, datetime.now(UTC))
-                current = await books.store(change, actor=EXCHANGE)
-            elif current.status is OrderStatus.PENDING_CANCEL:
-                current = await _end_unsent(books, current)
-        return await self._told(books, current)
-
-    async def _cancelled_unsent(self, order: Order) -> OrderState:
-        """The exchange never had the order and will refuse it from now on."""
-        async with self._orders.transaction(order.user_id, order.order_id) as books:
-            current = _present(books)
-            if current.status is OrderStatus.PENDING_CANCEL and current.end_status is None:
-                current = await _end_unsent(books, current)
+                current = await books.store(verdict(current, books.books, at=now), actor=EXCHANGE)
         return await self._told(books, current)
 
     async def _refuse_cancel(self, order: Order, reply: GatewayReply) -> OrderState:
@@ -211,13 +209,6 @@ def place_request(order: Order) -> PlaceRequest:
         time_in_force=order.time_in_force.value,
         send_by_ms=int(order.send_by.timestamp() * 1000),
     )
-
-
-async def _end_unsent(books: "OpenBooks", order: Order) -> Order:
-    change = booking.end(
-        order, books.books, OrderStatus.CANCELLED, 0, "cancelled-before-sent", datetime.now(UTC)
-    )
-    return await books.store(change, actor=EXCHANGE)
 
 
 def _present(books: "OpenBooks") -> Order:

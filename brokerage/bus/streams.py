@@ -22,6 +22,22 @@ DUPLICATE_WINDOW_SECONDS: Final = 600.0
 """A report sent twice within it is stored once; later repeats are the consumer's to recognise."""
 SAME_NAME_OTHER_CONFIG: Final = 10058
 
+
+def _durable(name: str, subject: str, max_mebibytes: int) -> StreamConfig:
+    """A stream of reports on disk. Full, it must refuse, so that its writer waits: making room
+    would drop money. No age either: a report leaves when it is settled, never before.
+    """
+    return StreamConfig(
+        name=name,
+        subjects=[subject],
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_bytes=max_mebibytes * MEBIBYTE,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        allow_direct=True,
+    )
+
+
 STREAMS: Final = (
     StreamConfig(
         name=PRICES_STREAM,
@@ -31,35 +47,9 @@ STREAMS: Final = (
         max_bytes=64 * MEBIBYTE,
         allow_direct=True,
     ),
-    StreamConfig(
-        name=EXECUTIONS_STREAM,
-        subjects=["executions.>"],
-        storage=StorageType.FILE,
-        # A full stream must refuse, so that the feed waits; making room would drop money.
-        discard=DiscardPolicy.NEW,
-        max_bytes=1024 * MEBIBYTE,
-        # No age: a report leaves when it is settled (`executions.discard_settled`), never before.
-        duplicate_window=DUPLICATE_WINDOW_SECONDS,
-        allow_direct=True,
-    ),
-    StreamConfig(
-        name=PARKED_STREAM,
-        subjects=["parked.>"],
-        storage=StorageType.FILE,
-        discard=DiscardPolicy.NEW,
-        max_bytes=128 * MEBIBYTE,
-        duplicate_window=DUPLICATE_WINDOW_SECONDS,
-        allow_direct=True,
-    ),
-    StreamConfig(
-        name=DEAD_STREAM,
-        subjects=["dead.>"],
-        storage=StorageType.FILE,
-        discard=DiscardPolicy.NEW,
-        max_bytes=128 * MEBIBYTE,
-        duplicate_window=DUPLICATE_WINDOW_SECONDS,
-        allow_direct=True,
-    ),
+    _durable(EXECUTIONS_STREAM, "executions.>", 1024),
+    _durable(PARKED_STREAM, "parked.>", 128),
+    _durable(DEAD_STREAM, "dead.>", 128),
 )
 
 
