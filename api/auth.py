@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import jwt
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from jwt.types import Options
 
 from api.errors import ProblemError
+from brokerage.bus.connection import Bus, BusUnavailable
+from brokerage.bus.tickets import TicketInvalid, Tickets
 from brokerage.runtime.settings import Settings
 
 LEEWAY_SECONDS: Final = 10
@@ -150,4 +152,30 @@ async def current_user(request: Request) -> User:
     return verifier.verify(token)
 
 
+async def redeem(bus: Bus, ticket: str) -> User:
+    """The user of a ticket that was not used before; it carries no scope.
+
+    Raises `ProblemError` ticket-invalid, or unavailable without NATS.
+    """
+    try:
+        return User(await Tickets(bus).redeem(ticket))
+    except TicketInvalid as error:
+        raise ProblemError("ticket-invalid", "the ticket opens no stream") from error
+    except BusUnavailable as error:
+        raise ProblemError("unavailable", "tickets cannot be checked now") from error
+
+
+async def user_by_ticket_or_token(
+    request: Request,
+    ticket: Annotated[
+        str | None, Query(description="From `POST /stream-ticket`, instead of a token")
+    ] = None,
+) -> User:
+    """The user of the query's ticket; without one, of the bearer token."""
+    if ticket is None:
+        return await current_user(request)
+    return await redeem(request.app.state.bus, ticket)
+
+
 CurrentUser = Annotated[User, Depends(current_user)]
+StreamUser = Annotated[User, Depends(user_by_ticket_or_token)]

@@ -16,6 +16,7 @@ Position = Literal["buy", "sell"]
 TimeInForceName = Literal["day", "gtc", "ioc"]
 ORDER_ID_EXAMPLE: Final = "0c7a9a6e-3f0b-5c53-8a5e-0a4f6f1f2b11"
 TIME_EXAMPLE: Final = "2026-11-23T14:30:00.123456Z"
+TICKET_EXAMPLE: Final = "nVt6oXk2c3RlCg1hZ0pXxQZ7Jr0t2mYbV9sKd8Lw4uE_"
 
 
 class _Request(BaseModel):
@@ -123,6 +124,13 @@ class TokenBody(BaseModel):
     token: str
     expiresAt: str = Field(examples=[TIME_EXAMPLE])
     user: str
+
+
+class TicketBody(BaseModel):
+    """What opens one stream, once, within its seconds."""
+
+    ticket: str = Field(examples=[TICKET_EXAMPLE])
+    expiresInSeconds: int = Field(examples=[10])
 
 
 class ProblemBody(BaseModel):

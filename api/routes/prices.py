@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.auth import CurrentUser
+from api.auth import CurrentUser, StreamUser
 from api.errors import ProblemError
 from api.prices_stream import PriceStream
 from brokerage.bus.connection import BusUnavailable
@@ -71,7 +71,7 @@ async def subscribe(request: Request, user: CurrentUser, body: Subscription) -> 
 @router.get("/subscribe", response_class=Response, responses=EVENTS)
 async def subscribe_by_address(
     request: Request,
-    user: CurrentUser,
+    user: StreamUser,
     symbols: Annotated[str, Query(description="Separated by commas", examples=["AAPL,META"])],
 ) -> PriceStream:
     """The same for browsers' EventSource, which can only GET."""

@@ -1,4 +1,4 @@
-"""The streams and the bucket on the bus: what each keeps, how much of it, for how long."""
+"""The streams and the buckets on the bus: what each keeps, how much of it, for how long."""
 
 from typing import Final
 
@@ -13,6 +13,7 @@ from brokerage.contracts.subjects import (
     MARKET_BUCKET,
     PARKED_STREAM,
     PRICES_STREAM,
+    TICKETS_BUCKET,
 )
 
 log = structlog.get_logger()
@@ -38,6 +39,23 @@ def _durable(name: str, subject: str, max_mebibytes: int) -> StreamConfig:
     )
 
 
+TICKET_SECONDS: Final = 10
+"""A page asks for a ticket and opens its stream with it at once; what is older was not used."""
+TICKETS: Final = StreamConfig(
+    # As the library would make a bucket; from here it is also changed where it is another one.
+    name=f"KV_{TICKETS_BUCKET}",
+    subjects=[f"$KV.{TICKETS_BUCKET}.>"],
+    storage=StorageType.MEMORY,
+    max_age=TICKET_SECONDS,
+    duplicate_window=TICKET_SECONDS,
+    max_msgs_per_subject=1,
+    max_bytes=64 * MEBIBYTE,
+    # 400,000 tickets. Full, it refuses: making room would take one that is about to be used.
+    discard=DiscardPolicy.NEW,
+    # A copy could still have what was used already, or not yet have what was just given out.
+    allow_direct=False,
+)
+
 STREAMS: Final = (
     StreamConfig(
         name=PRICES_STREAM,
@@ -47,6 +65,7 @@ STREAMS: Final = (
         max_bytes=64 * MEBIBYTE,
         allow_direct=True,
     ),
+    TICKETS,
     _durable(EXECUTIONS_STREAM, "executions.>", 1024),
     _durable(PARKED_STREAM, "parked.>", 128),
     _durable(DEAD_STREAM, "dead.>", 128),
@@ -59,15 +78,20 @@ async def ensure_streams(bus: Bus) -> None:
     Raises `BusUnavailable` when JetStream does not answer or refuses.
     """
     for config in STREAMS:
-        with bus_errors(f"stream {config.name}"):
-            try:
-                await bus.jetstream.add_stream(config)
-            except BadRequestError as error:
-                if error.err_code != SAME_NAME_OTHER_CONFIG:
-                    raise
-                await bus.jetstream.update_stream(config)
-                log.info("stream_changed", stream=config.name)
+        await ensure_stream(bus, config)
     with bus_errors(f"bucket {MARKET_BUCKET}"):
         await bus.jetstream.create_key_value(
             KeyValueConfig(bucket=MARKET_BUCKET, history=1, max_bytes=16 * MEBIBYTE, direct=True)
         )
+
+
+async def ensure_stream(bus: Bus, config: StreamConfig) -> None:
+    """The same for one stream."""
+    with bus_errors(f"stream {config.name}"):
+        try:
+            await bus.jetstream.add_stream(config)
+        except BadRequestError as error:
+            if error.err_code != SAME_NAME_OTHER_CONFIG:
+                raise
+            await bus.jetstream.update_stream(config)
+            log.info("stream_changed", stream=config.name)

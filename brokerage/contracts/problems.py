@@ -74,6 +74,18 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         401, "The token is not valid here", False, "Get a token from this service's issuer."
     ),
     "token-expired": ProblemKind(401, "The token has expired", False, "Get a new token."),
+    "ticket-invalid": ProblemKind(
+        401,
+        "The ticket opens no stream",
+        False,
+        "It was used, is too old, or never was one: get a new one from `POST /stream-ticket`.",
+    ),
+    "too-many-tickets": ProblemKind(
+        429,
+        "You hold as many unused tickets as a user may",
+        True,
+        "Use one, or repeat after `Retry-After` seconds.",
+    ),
     "no-account": ProblemKind(
         403, "The user has no account", False, "Open an account before trading."
     ),

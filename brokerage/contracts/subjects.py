@@ -12,6 +12,8 @@ DEAD_STREAM: Final = "DEAD_LETTERS"
 """Durable stream over `dead.>`: reports that the exchange attributes to no order of ours."""
 MARKET_BUCKET: Final = "market"
 """Key-value bucket: `directory` (JSON list of symbol and name), `epoch` (of the feed)."""
+TICKETS_BUCKET: Final = "tickets"
+"""Key-value bucket in memory: the tickets that are good for one stream, each for some seconds."""
 
 FEED_BEAT: Final = "feed.beat"
 """Once a second while the exchange's feed is live. Silence is how a stale feed is noticed."""

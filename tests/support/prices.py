@@ -10,18 +10,26 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth import User, current_user
+from api.auth import TokenVerifier, issue_token
 from api.errors import install_error_handlers
-from api.routes import prices
+from api.routes import prices, streams
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.execution_log import ExecutionLog
 from brokerage.bus.market_facts import MarketFacts
+from brokerage.runtime.settings import Settings
 from streaming.feed import Feed
 from streaming.forwarding import Forwarder
 from streaming.market import Market, open_market
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
+
+SETTINGS = Settings(
+    environment="development",
+    token_secret=SecretStr("a secret of these tests, 32 bytes long or more"),
+)
 
 
 async def comes_true(attempt: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -61,20 +69,41 @@ class Node:
     stopping: asyncio.Event
 
 
+def signed_by(user: str) -> dict[str, str]:
+    """The header of a request of `user`'s."""
+    return {"authorization": f"Bearer {issue_token(SETTINGS, user, None)[0]}"}
+
+
+def with_viewer(app: ASGIApp) -> ASGIApp:
+    """`app`, for which a request that does not say who asks is the user `viewer`'s."""
+    viewer = [(name.encode(), value.encode()) for name, value in signed_by("viewer").items()]
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if all(name != b"authorization" for name, _ in scope["headers"]):
+            scope = {**scope, "headers": [*scope["headers"], *viewer]}
+        await app(scope, receive, send)
+
+    return serve
+
+
 @asynccontextmanager
 async def price_node(nats_url: str) -> AsyncIterator[Node]:
-    """One node with the price routes; every request is the user `viewer`."""
+    """One node with the price routes; a request without a token is the user `viewer`'s."""
     app = FastAPI()
     app.include_router(prices.router)
-    app.dependency_overrides[current_user] = lambda: User("viewer")
+    app.include_router(streams.router)
     install_error_handlers(app)
     port = free_port()
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+        uvicorn.Config(
+            with_viewer(app), host="127.0.0.1", port=port, log_level="warning", lifespan="off"
+        )
     )
     server.config.load()
     async with open_bus(nats_url, "api") as bus, open_market(bus) as market:
         stopping = asyncio.Event()
+        app.state.verifier = TokenVerifier(SETTINGS)
+        app.state.bus = bus
         app.state.hub = market.hub
         app.state.directory = market.directory
         app.state.last_prices = market.last_prices

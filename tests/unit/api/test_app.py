@@ -73,6 +73,7 @@ async def test_unknown_address_and_method_are_problems(client: AsyncClient) -> N
         ("GET", "/symbol/SPY"),
         ("GET", "/subscribe?symbols=SPY"),
         ("POST", "/subscribe"),
+        ("POST", "/stream-ticket"),
     ],
 )
 async def test_route_without_a_token_is_refused(
