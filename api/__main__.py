@@ -12,6 +12,7 @@ import uvicorn
 import uvloop
 
 from api.app import create_app
+from api.listening import BACKLOG, Protocol, listen
 from brokerage.runtime.logs import configure_logs
 from brokerage.runtime.process import spare_the_collector
 from brokerage.runtime.settings import Settings
@@ -56,10 +57,9 @@ def main() -> None:
     app = create_app(settings)
     config = uvicorn.Config(
         app,
-        host=settings.api_host,
-        port=settings.api_port,
-        http="httptools",
+        http=Protocol,
         ws="none",
+        backlog=BACKLOG,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -67,7 +67,11 @@ def main() -> None:
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
     spare_the_collector()
-    uvloop.run(Server(config, app.state.stopping).serve())
+    try:
+        listener = listen(settings.api_host, settings.api_port)
+    except OSError as error:
+        raise SystemExit(f"{settings.api_host}:{settings.api_port}: {error}") from None
+    uvloop.run(Server(config, app.state.stopping).serve(sockets=[listener]))
     log.info("process_stopped")
 
 

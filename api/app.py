@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
+from api import prices_stream
 from api.auth import TokenVerifier
 from api.errors import install_error_handlers
 from api.frame import Frame
@@ -17,6 +20,24 @@ DESCRIPTION = (
     "Orders, live prices and portfolios. Money is whole cents, shares are whole shares, times are "
     "RFC 3339 in UTC. Every error is `application/problem+json` with a stable `code`."
 )
+
+
+class Application(FastAPI):
+    """FastAPI for everything but the price streams, which are served before it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http" and scope["path"] == prices_stream.PATH:
+            scope[prices_stream.RAW_SEND] = send
+            await self.state.streams(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The description of every route, that of the streams included."""
+        schema = super().openapi()
+        schema["paths"].setdefault(prices_stream.PATH, prices_stream.documented())
+        return schema
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -34,7 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_node(state):
             yield
 
-    app = FastAPI(
+    state.streams = Frame(prices_stream.PriceStreams(state))
+    app = Application(
         title="Sherwood",
         version="1",
         description=DESCRIPTION,

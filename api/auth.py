@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import jwt
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 from jwt.types import Options
+from starlette.datastructures import Headers
 
 from api.errors import ProblemError
 from brokerage.bus.connection import Bus, BusUnavailable
@@ -140,15 +141,16 @@ def issue_token(
     return token, issued_at + TOKEN_SECONDS
 
 
-async def current_user(request: Request) -> User:
-    """The user of the request's bearer token."""
-    values = request.headers.getlist("authorization")
+def user_of(headers: Headers, verifier: TokenVerifier) -> User:
+    """The user of a request's bearer token; raises `ProblemError` token-missing, -invalid,
+    -expired.
+    """
+    values = headers.getlist("authorization")
     if not values:
         raise ProblemError("token-missing", "the request has no Authorization header")
     scheme, _, token = values[0].partition(" ")
     if len(values) > 1 or scheme.lower() != "bearer" or not token:
         raise ProblemError("token-invalid", "one `Authorization: Bearer <token>` is expected")
-    verifier: TokenVerifier = request.app.state.verifier
     return verifier.verify(token)
 
 
@@ -165,17 +167,10 @@ async def redeem(bus: Bus, ticket: str) -> User:
         raise ProblemError("unavailable", "tickets cannot be checked now") from error
 
 
-async def user_by_ticket_or_token(
-    request: Request,
-    ticket: Annotated[
-        str | None, Query(description="From `POST /stream-ticket`, instead of a token")
-    ] = None,
-) -> User:
-    """The user of the query's ticket; without one, of the bearer token."""
-    if ticket is None:
-        return await current_user(request)
-    return await redeem(request.app.state.bus, ticket)
+async def current_user(request: Request) -> User:
+    """The user of the request's bearer token."""
+    verifier: TokenVerifier = request.app.state.verifier
+    return user_of(request.headers, verifier)
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
-StreamUser = Annotated[User, Depends(user_by_ticket_or_token)]

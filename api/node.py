@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, TypeVar
 import structlog
 from fastapi import Depends, Request
 from starlette.datastructures import State
+from starlette.types import ASGIApp
 
 from api.auth import TokenVerifier
 from api.errors import ProblemError
@@ -45,6 +46,7 @@ class NodeState(State):
     settings: Settings
     verifier: TokenVerifier
     stopping: asyncio.Event
+    streams: ASGIApp
     beat: float
     ready_at: float
     pool: "Pool[Any]"

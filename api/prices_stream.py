@@ -1,31 +1,40 @@
-"""Prices as server-sent events, over plain ASGI.
+"""`/subscribe`: prices as server-sent events, over plain ASGI.
 
-A plain response costs a third of what a streaming library takes for each viewer, and waits for
-nobody but its own client.
+Served before FastAPI and its middleware: each layer around `send` would cost a coroutine for every
+write to every viewer, and memory for every stream. After its first line a stream is written by the
+hub's flusher alone; the request's own task only waits for the client to go.
 """
 
 import asyncio
 import random
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from typing import Final
-from uuid import uuid4
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, Final
 
 import msgspec
 import structlog
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from api.errors import ProblemError
+from api.auth import User, redeem, user_of
+from api.bodies import read_json
+from api.documentation import TOKEN_PROBLEMS, body, problems
+from api.errors import ProblemError, problem_response
+from api.node import NodeState
+from api.stream_limits import StreamLimits
 from brokerage.bus.connection import BusUnavailable
-from streaming.hub import Hub
-from streaming.mailbox import Frame, Mailbox
+from streaming import hub_metrics
+from streaming.directory import Directory
+from streaming.viewers import Viewer
 
 log = structlog.get_logger()
 
-HEARTBEAT_SECONDS: Final = 15
-SEND_SECONDS_MAX: Final = 30.0
-"""A client that takes nothing for this long is gone, or as good as."""
+PATH: Final = "/subscribe"
+RAW_SEND: Final = "sherwood.send"
+"""Where in the scope the server's own `send` is kept, for what is written many times a second."""
+SYMBOLS_MAX: Final = 200
 RETRY_MS: Final = (1_000, 5_000)
 """When a node ends, its viewers come back spread over this time, not all at once."""
 HEADERS: Final = [
@@ -33,89 +42,176 @@ HEADERS: Final = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
+_ROUTE: Final = SimpleNamespace(path=PATH)
 
 
-class ClientStalled(Exception):
-    """The client did not take what was sent in time."""
+class Subscription(BaseModel):
+    """The symbols of a stream."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    symbols: list[str] = Field(
+        min_length=1, max_length=SYMBOLS_MAX, examples=[["AAPL", "META", "BRK.B"]]
+    )
 
 
-class PriceStream(Response):
-    """One viewer's stream: `hello`, a snapshot, then what changes, until somebody ends it."""
+class PriceStreams:
+    """The ASGI application behind `/subscribe`."""
 
-    media_type = "text/event-stream"
-
-    def __init__(
-        self,
-        hub: Hub,
-        symbols: Sequence[str],
-        stopping: asyncio.Event,
-        heartbeat_seconds: float = HEARTBEAT_SECONDS,
-        send_seconds_max: float = SEND_SECONDS_MAX,
-    ) -> None:
-        super().__init__()
-        self._hub = hub
-        self._symbols = symbols
-        self._stopping = stopping
-        self._heartbeat_seconds = heartbeat_seconds
-        self._send_seconds_max = send_seconds_max
+    def __init__(self, node: NodeState) -> None:
+        self._node = node
+        settings = node.settings
+        self._limits = StreamLimits(
+            streams_max=settings.streams_max,
+            streams_per_user_max=settings.streams_per_user_max,
+            openings_per_second_max=settings.stream_openings_per_second_max,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream; raises `ProblemError` before the first byte if the prices cannot be had."""
-        if self._stopping.is_set():
-            raise ProblemError("shutting-down", "this node takes no new streams")
-        self._hub.end_with(self._stopping)
-        async with AsyncExitStack() as stack:
+        """One stream, or a problem."""
+        scope["route"] = _ROUTE
+        try:
+            await self._serve(Request(scope, receive), send)
+        except ProblemError as refused:
+            hub_metrics.REFUSED.labels(refused.code).inc()
+            await _problem(refused)(scope, receive, send)
+
+    async def _serve(self, request: Request, send: Send) -> None:
+        user, symbols = await self._asked(request)
+        with self._limits.stream(user.user_id):
+            hub = self._node.hub
+            hub.end_with(self._node.stopping)
             try:
-                mailbox = await stack.enter_async_context(self._hub.viewer(self._symbols))
+                viewer = await hub.join(user.user_id, symbols)
             except BusUnavailable as error:
                 raise ProblemError("unavailable", "prices cannot be read now") from error
-            if self._stopping.is_set():
-                mailbox.close()
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            listener = tasks.create_task(_close_when_gone(receive, mailbox))
             try:
-                await self._stream(mailbox, send)
-            except (ClientStalled, OSError) as error:
-                log.info("stream_dropped", cause=repr(error))
+                await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+                hub.begin(
+                    viewer, request.scope[RAW_SEND], _head(viewer, hub.terms.heartbeat_seconds)
+                )
+                # Also what the server says when the stream was ended from here.
+                while (await request.receive())["type"] != "http.disconnect":
+                    pass
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not viewer.ended or task is None:
+                    raise
+                task.uncancel()  # by the hub: the client reads nothing, there is no other end
             finally:
-                listener.cancel()
+                hub.leave(viewer)
 
-    async def _stream(self, mailbox: Mailbox, send: Send) -> None:
-        await self._send(send, {"type": "http.response.start", "status": 200, "headers": HEADERS})
-        hello = {"streamId": str(uuid4()), "heartbeatSeconds": self._heartbeat_seconds}
-        retry = random.randint(*RETRY_MS)
-        await self._write(
-            send, b"retry: %d\n%b" % (retry, _event(b"hello", msgspec.json.encode(hello)))
+    async def _asked(self, request: Request) -> tuple[User, list[str]]:
+        """Who asks for what; raises `ProblemError`."""
+        if request.method not in ("GET", "POST"):
+            raise ProblemError("method-not-allowed", "a stream is opened by GET or POST")
+        if self._node.stopping.is_set():
+            raise ProblemError("shutting-down", "this node takes no new streams")
+        user = await self._user(request)
+        if request.method == "POST":
+            symbols = (await read_json(request, Subscription)).symbols
+        else:
+            symbols = _named(request.query_params.get("symbols", ""))
+        wanted = list(dict.fromkeys(symbols))
+        check_known(self._node.directory, wanted)
+        return user, wanted
+
+    async def _user(self, request: Request) -> User:
+        ticket = request.query_params.get("ticket")
+        if request.method == "GET" and ticket is not None:
+            return await redeem(self._node.bus, ticket)
+        return user_of(request.headers, self._node.verifier)
+
+
+def _named(text: str) -> list[str]:
+    symbols = [symbol.strip() for symbol in text.split(",") if symbol.strip()]
+    if not 1 <= len(symbols) <= SYMBOLS_MAX:
+        raise ProblemError(
+            "invalid-request", f"`symbols` must name 1 to {SYMBOLS_MAX} symbols, not {len(symbols)}"
         )
-        while True:
-            frame: Frame | None
-            try:
-                async with asyncio.timeout(self._heartbeat_seconds):
-                    frame = await anext(mailbox, None)
-            except TimeoutError:
-                await self._write(send, b":\n\n")
-                continue
-            if frame is None:
-                break
-            await self._write(send, _event(frame.kind.encode(), frame.data))
-        await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _write(self, send: Send, body: bytes) -> None:
-        await self._send(send, {"type": "http.response.body", "body": body, "more_body": True})
-
-    async def _send(self, send: Send, message: Message) -> None:
-        try:
-            async with asyncio.timeout(self._send_seconds_max):
-                await send(message)
-        except TimeoutError as error:
-            raise ClientStalled(f"nothing taken for {self._send_seconds_max} s") from error
+    return symbols
 
 
-def _event(name: bytes, data: bytes) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name, data)
+def check_known(directory: Directory, symbols: list[str]) -> None:
+    """Raise `ProblemError` unless all of them are traded here.
+
+    Also what keeps wildcards of the bus out of its subjects.
+    """
+    if not directory.ready:
+        raise ProblemError("unavailable", "the directory of symbols is not loaded yet")
+    unknown = [symbol for symbol in symbols if directory.name_of(symbol) is None]
+    if unknown:
+        raise ProblemError(
+            "unknown-symbol", f"not traded here: {', '.join(unknown)[:200]}", symbols=unknown
+        )
 
 
-async def _close_when_gone(receive: Receive, mailbox: Mailbox) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    mailbox.close()
+def _head(viewer: Viewer, heartbeat_seconds: float) -> bytes:
+    hello = {"streamId": viewer.stream_id, "heartbeatSeconds": heartbeat_seconds}
+    return b"retry: %d\nevent: hello\ndata: %b\n\n" % (
+        random.randint(*RETRY_MS),
+        msgspec.json.encode(hello),
+    )
+
+
+def _problem(refused: ProblemError) -> Response:
+    return problem_response(
+        refused.code,
+        refused.detail,
+        retry_after_seconds=refused.retry_after_seconds,
+        **refused.extra,
+    )
+
+
+def documented() -> dict[str, Mapping[str, Any]]:
+    """What OpenAPI says of `/subscribe`, by method."""
+    events = {
+        "description": "Events `hello`, `prices` (a JSON array of ticks, the first holds every "
+        "symbol), `stale` and `live`",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+    responses = {
+        str(status): response
+        for status, response in {
+            200: events,
+            **problems(
+                *TOKEN_PROBLEMS,
+                "ticket-invalid",
+                "invalid-request",
+                "unknown-symbol",
+                "too-many-streams",
+                "node-full",
+                "too-many-openings",
+                "shutting-down",
+                "unavailable",
+            ),
+        }.items()
+    }
+    symbols = {
+        "name": "symbols",
+        "in": "query",
+        "required": True,
+        "description": f"1 to {SYMBOLS_MAX} symbols, separated by commas",
+        "schema": {"type": "string"},
+        "example": "AAPL,META",
+    }
+    ticket = {
+        "name": "ticket",
+        "in": "query",
+        "description": "From `POST /stream-ticket`, instead of a token",
+        "schema": {"type": "string"},
+    }
+    return {
+        "post": {
+            "tags": ["prices"],
+            "summary": "Stream prices: a snapshot, then every change, newest first of all",
+            "responses": responses,
+            **body(Subscription),
+        },
+        "get": {
+            "tags": ["prices"],
+            "summary": "The same for browsers' EventSource, which can only GET",
+            "parameters": [symbols, ticket],
+            "responses": responses,
+        },
+    }

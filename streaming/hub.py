@@ -1,91 +1,87 @@
 """One node's fan-out: a subscription a symbol, shared by all viewers of it on this node."""
 
 import asyncio
+import random
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
 import structlog
 
-from brokerage.bus.connection import Bus, BusSubscription, BusUnavailable
+from brokerage.bus.connection import Bus, BusUnavailable
 from brokerage.bus.last_price import LastPrices
-from brokerage.bus.tick import untraded, version_of
+from brokerage.bus.tick import EPOCH_SHIFT
 from brokerage.contracts.subjects import FEED_BEAT, price_subject
 from brokerage.runtime.tasks import TaskSet
 from streaming import hub_metrics
-from streaming.mailbox import Mailbox
+from streaming.flusher import Flusher
+from streaming.viewers import Send, Topic, Viewer, WatchList
 
 log = structlog.get_logger()
 
-LINGER_SECONDS: Final = 30.0
-"""A symbol without viewers is still followed for this long: pages are changed and reloaded."""
-STALE_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 0.25
 CONFIRM_SECONDS: Final = 0.5
 """The server stores a tick a little after it hands it out: one that was neither in the snapshot
 nor after the subscription is found by reading once more after this time."""
 
 
-class Topic:
-    """One symbol on this node: the newest tick, and who wants it."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How streams are kept; in seconds.
 
-    def __init__(self, symbol: str) -> None:
-        self.symbol = symbol
-        self.viewers: set[Mailbox] = set()
-        self.fragment = untraded(symbol)
-        self.v = -1
-        self.subscription: BusSubscription | None = None
-        self.linger: asyncio.TimerHandle | None = None
+    `linger`: a symbol without viewers is still followed for this long, since pages are changed and
+    reloaded. `stale`: silence of the feed after which viewers are told. `stalled_max`: a client
+    that takes nothing for this long is gone, or as good as. `lifetime`: a stream ends after a time
+    from this range, so that viewers spread over new nodes.
+    """
 
-    def offer(self, fragment: bytes) -> None:
-        """Take the tick if it is newer than what is here, and put it into every mailbox."""
-        try:
-            v = version_of(fragment)
-        except msgspec.DecodeError as error:
-            log.warning("tick_unreadable", symbol=self.symbol, error=str(error))
-            return
-        if v <= self.v:
-            return
-        self.v = v
-        self.fragment = fragment
-        for mailbox in self.viewers:
-            mailbox.put(self.symbol, fragment)
+    linger_seconds: float = 30.0
+    stale_seconds: float = 5.0
+    heartbeat_seconds: float = 15.0
+    stalled_seconds_max: float = 30.0
+    lifetime_seconds: tuple[float, float] = (720.0, 1_080.0)
 
-    async def hear(self, subject: str, payload: bytes) -> None:
-        """Take what comes over the bus."""
-        self.offer(payload)
+
+TERMS: Final = Terms()
+
+
+class _Beat(msgspec.Struct):
+    epoch: int = 0
+
+
+_decode_beat = msgspec.json.Decoder(_Beat).decode
 
 
 class Hub:
-    """Opened and closed by `open_hub`."""
+    """Opened and closed by `open_hub`. `node_id` is the part of a stream's id that names us."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        last_prices: LastPrices,
-        tasks: TaskSet,
-        linger_seconds: float = LINGER_SECONDS,
-        stale_seconds: float = STALE_SECONDS,
-    ) -> None:
+    def __init__(self, bus: Bus, last_prices: LastPrices, tasks: TaskSet, terms: Terms) -> None:
+        self.node_id: Final = secrets.token_hex(5)
+        self.terms: Final = terms
         self._bus = bus
         self._last_prices = last_prices
         self._tasks = tasks
-        self._linger_seconds = linger_seconds
-        self._stale_seconds = stale_seconds
+        self._flusher = Flusher(
+            tasks,
+            heartbeat_seconds=terms.heartbeat_seconds,
+            stalled_seconds_max=terms.stalled_seconds_max,
+        )
         self._topics: dict[str, Topic] = {}
-        self._viewers: set[Mailbox] = set()
         self._opening = asyncio.Lock()
         self._beat_at: float | None = None
-        self._live = False
+        self._epoch = 0
         self._stops: set[asyncio.Event] = set()
 
     @property
     def feed_is_live(self) -> bool:
         """True while the feed's beat was heard within the last five seconds."""
         beat_at = self._beat_at
-        return beat_at is not None and time.monotonic() - beat_at < self._stale_seconds
+        return beat_at is not None and time.monotonic() - beat_at < self.terms.stale_seconds
 
     @property
     def symbols(self) -> set[str]:
@@ -95,39 +91,73 @@ class Hub:
     @property
     def viewers(self) -> int:
         """How many streams are open."""
-        return len(self._viewers)
+        return len(self._flusher.viewers)
 
-    @asynccontextmanager
-    async def viewer(self, symbols: Sequence[str]) -> AsyncIterator[Mailbox]:
-        """A mailbox that holds the last tick of each of `symbols`, then gets every newer one.
+    @property
+    def v_min(self) -> int:
+        """The least version a tick may have: what an owner of the feed says that is none any more
+        is refused.
+        """
+        return self._epoch << EPOCH_SHIFT
+
+    async def join(self, user_id: str, symbols: Sequence[str]) -> Viewer:
+        """A viewer of `symbols` that is not written to before `begin`; `leave` must follow.
 
         Raises `BusUnavailable` if a symbol is not followed yet and NATS does not answer.
         """
-        while missing := [symbol for symbol in symbols if symbol not in self._topics]:
-            await self._open(missing)
-        # From here to the registration nothing is awaited: no tick comes in between.
-        topics = [self._topics[symbol] for symbol in symbols]
-        mailbox = Mailbox({topic.symbol: topic.fragment for topic in topics}, self._live)
-        self._viewers.add(mailbox)
-        for topic in topics:
-            topic.viewers.add(mailbox)
-            if topic.linger is not None:
-                topic.linger.cancel()
-                topic.linger = None
-        hub_metrics.VIEWERS.set(len(self._viewers))
-        try:
-            yield mailbox
-        finally:
-            self._viewers.discard(mailbox)
-            hub_metrics.VIEWERS.set(len(self._viewers))
-            for topic in topics:
-                topic.viewers.discard(mailbox)
-                self._let_linger(topic)
+        topics = await self._follow(symbols)
+        viewer = Viewer(
+            f"{self.node_id}.{secrets.token_hex(12)}",
+            user_id,
+            self._list_of(topics),
+            time.monotonic() + random.uniform(*self.terms.lifetime_seconds),
+        )
+        viewer.watch_list.viewers.add(viewer)
+        self._flusher.viewers[viewer.stream_id] = viewer
+        hub_metrics.VIEWERS.set(self.viewers)
+        return viewer
 
-    def close_viewers(self) -> None:
+    def begin(self, viewer: Viewer, send: Send, head: bytes) -> None:
+        """Write `head` and the snapshot, then every change, by `send`, until the stream ends.
+
+        The task that calls this is cancelled where the stream cannot be ended in another way.
+        """
+        viewer.send = send
+        viewer.task = asyncio.current_task()
+        self._flusher.open(viewer, head)
+
+    async def change(self, stream_id: str, user_id: str, symbols: Sequence[str]) -> bool:
+        """Let a stream show `symbols` instead of what it shows; False if the user has none of this
+        id here. Of changes that overlap the one that began last wins.
+
+        Raises `BusUnavailable` as `join` does; nothing has changed then.
+        """
+        viewer = self._flusher.viewers.get(stream_id)
+        if viewer is None or viewer.user_id != user_id or viewer.ended:
+            return False
+        viewer.change_number += 1
+        number = viewer.change_number
+        topics = await self._follow(symbols)
+        if viewer.ended:
+            return False
+        if number == viewer.change_number:
+            self._move(viewer, topics)
+        return True
+
+    def leave(self, viewer: Viewer) -> None:
+        """Forget a viewer whose stream has ended."""
+        viewer.ended = True
+        if self._flusher.viewers.pop(viewer.stream_id, None) is None:
+            return
+        if viewer.waiting is not None:
+            viewer.waiting.cancel()
+        self._drop_from_list(viewer)
+        hub_metrics.VIEWERS.set(self.viewers)
+
+    def end_streams(self) -> None:
         """End every stream of this node."""
-        for mailbox in self._viewers:
-            mailbox.close()
+        for viewer in list(self._flusher.viewers.values()):
+            self._flusher.end(viewer)
 
     def end_with(self, stopping: asyncio.Event) -> None:
         """End every stream when `stopping` is set; telling it twice is telling it once."""
@@ -136,14 +166,62 @@ class Hub:
             self._tasks.spawn(self._end_with(stopping), "hub-stop")
 
     async def start(self) -> None:
-        """Begin to listen for the feed's beat."""
-        await self._bus.subscribe(FEED_BEAT, self._beat)
+        """Begin to listen for the feed's beat, and to write."""
+        await self._bus.listen(FEED_BEAT, self._beat)
         self._bus.on_reconnect(self._reread_later)
         self._tasks.spawn(self._watch_beat(), "hub-beat")
+        self._tasks.spawn(self._flusher.run(), "hub-flush")
+        self._tasks.spawn(self._flusher.keep(), "hub-keep")
 
     async def _end_with(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
-        self.close_viewers()
+        self.end_streams()
+
+    def _hear(self, topic: Topic, fragment: bytes) -> None:
+        if topic.take(fragment, self._epoch << EPOCH_SHIFT):
+            self._flusher.changed(topic)
+
+    def _list_of(self, topics: Sequence[Topic]) -> WatchList:
+        key = frozenset(topics)
+        watch_list = self._flusher.lists.get(key)
+        if watch_list is None:
+            watch_list = WatchList(topics)
+            self._flusher.lists[key] = watch_list
+            for topic in key:
+                topic.lists.add(watch_list)
+                if topic.linger is not None:
+                    topic.linger.cancel()
+                    topic.linger = None
+        return watch_list
+
+    def _drop_from_list(self, viewer: Viewer) -> None:
+        watch_list = viewer.watch_list
+        watch_list.viewers.discard(viewer)
+        if watch_list.viewers:
+            return
+        del self._flusher.lists[watch_list.topics]
+        for topic in watch_list.topics:
+            topic.lists.discard(watch_list)
+            self._let_linger(topic)
+
+    def _move(self, viewer: Viewer, topics: Sequence[Topic]) -> None:
+        before = viewer.watch_list
+        after = self._list_of(topics)
+        if after is before:
+            return
+        kept = before.topics & after.topics
+        viewer.owed = (after.topics - before.topics) | (viewer.owed & kept)
+        after.viewers.add(viewer)
+        self._drop_from_list(viewer)
+        viewer.watch_list = after
+        if viewer.opened and viewer.parked_at is None:
+            self._flusher.catch_up(viewer)
+
+    async def _follow(self, symbols: Sequence[str]) -> list[Topic]:
+        """The topics of `symbols`, each of which has its last tick by now."""
+        while missing := [symbol for symbol in symbols if symbol not in self._topics]:
+            await self._open(missing)
+        return [self._topics[symbol] for symbol in symbols]
 
     async def _open(self, symbols: Sequence[str]) -> None:
         # One at a time: two viewers that want the same new symbol must not both subscribe.
@@ -153,7 +231,7 @@ class Hub:
                 # Subscribe before reading: the other order loses the ticks in between.
                 for topic in topics:
                     subject = price_subject(topic.symbol)
-                    topic.subscription = await self._bus.subscribe(subject, topic.hear)
+                    topic.subscription = await self._bus.listen(subject, partial(self._hear, topic))
                 if topics:
                     await self._bus.flush()
                     await self._read(topics)
@@ -172,7 +250,7 @@ class Hub:
     async def _read(self, topics: Iterable[Topic]) -> None:
         wanted = {topic.symbol: topic for topic in topics}
         for symbol, fragment in (await self._last_prices.fragments(list(wanted))).items():
-            wanted[symbol].offer(fragment)
+            self._hear(wanted[symbol], fragment)
 
     async def _confirm(self, topics: list[Topic]) -> None:
         await asyncio.sleep(CONFIRM_SECONDS)
@@ -183,10 +261,10 @@ class Hub:
             log.warning("snapshot_not_confirmed", error=str(error))
 
     def _let_linger(self, topic: Topic) -> None:
-        if topic.viewers or topic.linger is not None or self._topics.get(topic.symbol) != topic:
+        if topic.lists or topic.linger is not None or self._topics.get(topic.symbol) != topic:
             return
         loop = asyncio.get_running_loop()
-        topic.linger = loop.call_later(self._linger_seconds, self._drop, topic)
+        topic.linger = loop.call_later(self.terms.linger_seconds, self._drop, topic)
 
     def _drop(self, topic: Topic) -> None:
         topic.linger = None
@@ -207,9 +285,20 @@ class Hub:
                 log.warning("snapshot_not_reread", error=str(error))
                 await asyncio.sleep(CONFIRM_SECONDS)
             else:
+                hub_metrics.REREADS.inc()
                 return
 
-    async def _beat(self, subject: str, payload: bytes) -> None:
+    def _beat(self, payload: bytes) -> None:
+        try:
+            epoch = _decode_beat(payload).epoch
+        except msgspec.DecodeError as error:
+            log.warning("beat_unreadable", error=str(error))
+            return
+        if epoch < self._epoch:
+            hub_metrics.FENCED.inc()
+            return
+        self._epoch = epoch
+        hub_metrics.EPOCH.set(epoch)
         self._beat_at = time.monotonic()
         self._tell_live()
 
@@ -220,27 +309,20 @@ class Hub:
 
     def _tell_live(self) -> None:
         live = self.feed_is_live
-        if live == self._live:
+        if live == self._flusher.live:
             return
-        self._live = live
         hub_metrics.LIVE.set(int(live))
-        log.info("prices_live" if live else "prices_stale", viewers=len(self._viewers))
-        for mailbox in self._viewers:
-            mailbox.set_live(live)
+        log.info("prices_live" if live else "prices_stale", viewers=self.viewers)
+        self._flusher.tell_live(live)
 
 
 @asynccontextmanager
-async def open_hub(
-    bus: Bus,
-    last_prices: LastPrices,
-    linger_seconds: float = LINGER_SECONDS,
-    stale_seconds: float = STALE_SECONDS,
-) -> AsyncIterator[Hub]:
+async def open_hub(bus: Bus, last_prices: LastPrices, terms: Terms = TERMS) -> AsyncIterator[Hub]:
     """A hub as long as the block; at its end every stream ends."""
     async with TaskSet() as tasks:
-        hub = Hub(bus, last_prices, tasks, linger_seconds, stale_seconds)
+        hub = Hub(bus, last_prices, tasks, terms)
         await hub.start()
         try:
             yield hub
         finally:
-            hub.close_viewers()
+            hub.end_streams()

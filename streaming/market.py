@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from brokerage.bus.connection import Bus
 from brokerage.bus.last_price import LastPrices
 from streaming.directory import Directory, open_directory
-from streaming.hub import Hub, open_hub
+from streaming.hub import TERMS, Hub, Terms, open_hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Market:
 
 
 @asynccontextmanager
-async def open_market(bus: Bus) -> AsyncIterator[Market]:
+async def open_market(bus: Bus, terms: Terms = TERMS) -> AsyncIterator[Market]:
     """All three as long as the block; raises `BusUnavailable` without a link to NATS."""
     last_prices = LastPrices(bus)
-    async with open_directory(bus) as directory, open_hub(bus, last_prices) as hub:
+    async with open_directory(bus) as directory, open_hub(bus, last_prices, terms) as hub:
         yield Market(hub, directory, last_prices)

@@ -1,35 +1,23 @@
-"""Prices: live as a stream, the last one of a symbol, the directory of all symbols."""
+"""Prices: the last one of a symbol, and the directory of all symbols."""
 
 from bisect import bisect_right
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
-from api.auth import CurrentUser, StreamUser
+from api.auth import CurrentUser
 from api.errors import ProblemError
-from api.prices_stream import PriceStream
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.tick import untraded
 from streaming.directory import Directory
 
-SYMBOLS_MAX: Final = 200
 PAGE_MAX: Final = 10_000
 
 router = APIRouter(tags=["prices"])
-
-
-class Subscription(BaseModel):
-    """The symbols of a stream."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    symbols: list[str] = Field(
-        min_length=1, max_length=SYMBOLS_MAX, examples=[["AAPL", "META", "BRK.B"]]
-    )
 
 
 class SymbolItem(BaseModel):
@@ -51,36 +39,6 @@ class SymbolPage(BaseModel):
 
     items: list[SymbolItem]
     nextCursor: str | None
-
-
-EVENTS: Final[dict[int | str, dict[str, Any]]] = {
-    200: {
-        "description": "Events `hello`, `prices` (a JSON array of ticks, the first holds every "
-        "symbol), `stale` and `live`",
-        "content": {"text/event-stream": {}},
-    }
-}
-
-
-@router.post("/subscribe", response_class=Response, responses=EVENTS)
-async def subscribe(request: Request, user: CurrentUser, body: Subscription) -> PriceStream:
-    """Stream the prices of some symbols: a snapshot, then every change, newest first of all."""
-    return _stream(request, body.symbols)
-
-
-@router.get("/subscribe", response_class=Response, responses=EVENTS)
-async def subscribe_by_address(
-    request: Request,
-    user: StreamUser,
-    symbols: Annotated[str, Query(description="Separated by commas", examples=["AAPL,META"])],
-) -> PriceStream:
-    """The same for browsers' EventSource, which can only GET."""
-    wanted = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
-    if not 1 <= len(wanted) <= SYMBOLS_MAX:
-        raise ProblemError(
-            "invalid-request", f"`symbols` must name 1 to {SYMBOLS_MAX} symbols, not {len(wanted)}"
-        )
-    return _stream(request, wanted)
 
 
 @router.get("/symbols", response_class=Response, responses={200: {"model": SymbolPage}})
@@ -109,26 +67,11 @@ async def read_symbol(request: Request, user: CurrentUser, name: str) -> Respons
     return _json((await _items(request, directory, [name]))[0])
 
 
-def _stream(request: Request, symbols: list[str]) -> PriceStream:
-    wanted = list(dict.fromkeys(symbols))
-    _check_known(_directory(request), wanted)
-    return PriceStream(request.app.state.hub, wanted, request.app.state.stopping)
-
-
 def _directory(request: Request) -> Directory:
     directory: Directory = request.app.state.directory
     if not directory.ready:
         raise ProblemError("unavailable", "the directory of symbols is not loaded yet")
     return directory
-
-
-def _check_known(directory: Directory, symbols: list[str]) -> None:
-    # Also what keeps wildcards of the bus out of its subjects.
-    unknown = [symbol for symbol in symbols if directory.name_of(symbol) is None]
-    if unknown:
-        raise ProblemError(
-            "unknown-symbol", f"not traded here: {', '.join(unknown)[:200]}", symbols=unknown
-        )
 
 
 async def _items(request: Request, directory: Directory, symbols: list[str]) -> list[bytes]:

@@ -96,6 +96,15 @@ class Bus:
         with bus_errors(subject):
             return BusSubscription(await self.client.subscribe(subject, queue=queue, cb=deliver))
 
+    async def listen(self, subject: str, take: Callable[[bytes], None]) -> "BusSubscription":
+        """Call `take(payload)` for each message. It must not wait: thousands come a second."""
+
+        async def deliver(message: Msg) -> None:
+            take(message.data)
+
+        with bus_errors(subject):
+            return BusSubscription(await self.client.subscribe(subject, cb=deliver))
+
     async def serve(
         self, subject: str, queue: str, handle: Callable[[bytes, "Respond"], None]
     ) -> "BusSubscription":

@@ -1,6 +1,7 @@
 """A tick as it travels: encoded once, by the feed; joined as bytes by everybody after it."""
 
 import time
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -38,7 +39,12 @@ class _Version(msgspec.Struct):
     v: int
 
 
+class _Emission(msgspec.Struct):
+    at: datetime
+
+
 _decode_tick = msgspec.json.Decoder(Tick).decode
+_decode_emission = msgspec.json.Decoder(_Emission).decode
 _decode_version = msgspec.json.Decoder(_Version).decode
 
 
@@ -50,6 +56,11 @@ def decode_tick(fragment: bytes) -> Tick:
 def version_of(fragment: bytes) -> int:
     """Only `v`: all that ordering needs."""
     return _decode_version(fragment).v
+
+
+def emitted_at(fragment: bytes) -> float:
+    """When the exchange emitted the trade, in seconds since 1970."""
+    return _decode_emission(fragment).at.timestamp()
 
 
 def version(epoch: int, trade_seq: int) -> int:

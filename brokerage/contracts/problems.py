@@ -151,6 +151,24 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         True,
         "Repeat with the same key after `Retry-After` seconds; nothing was stored.",
     ),
+    "too-many-streams": ProblemKind(
+        503,
+        "You have as many price streams as one node shows a user",
+        True,
+        "Close one, or change the symbols of one that is open (`PATCH /subscribe/{streamId}`).",
+    ),
+    "node-full": ProblemKind(
+        503,
+        "This node shows as many price streams as it can",
+        True,
+        "Repeat after `Retry-After` seconds: another node may answer.",
+    ),
+    "too-many-openings": ProblemKind(
+        503,
+        "More price streams are being opened at once than this node takes",
+        True,
+        "Repeat after `Retry-After` seconds, which differ from client to client.",
+    ),
     "unavailable": ProblemKind(
         503,
         "A part of the service is away",

@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     placements_max: int = Field(default=64, ge=1)
     """Placements one API process has under way: about as many as an order's worker answers within
     the time that a caller waits. More would only be answered too late, all of them."""
+    streams_max: int = Field(default=10_000, ge=1)
+    """Price streams open on one API process; each takes about 20 KB."""
+    streams_per_user_max: int = Field(default=20, ge=1)
+    stream_openings_per_second_max: int = Field(default=5_000, ge=1)
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

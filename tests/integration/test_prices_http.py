@@ -3,15 +3,20 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
-from starlette.types import Message
 
-from api.prices_stream import PriceStream
-from streaming.hub import open_hub
+from streaming.hub import Terms
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer, nats_server
-from tests.support.prices import Heard, Node, comes_true, following_feed, price_node, viewing
+from tests.support.prices import (
+    Heard,
+    Node,
+    comes_true,
+    following_feed,
+    not_reading,
+    price_node,
+    viewing,
+)
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
 
@@ -34,6 +39,12 @@ async def node(exchange: ScriptedFeed, nats: NatsServer) -> AsyncIterator[Node]:
     async with following_feed(exchange.url, nats.url), price_node(nats.url) as node:
         await eventually(lambda: node.market.hub.feed_is_live, "the node hears the beat")
         yield node
+
+
+AAPL_TICK = (
+    b'{"symbol":"AAPL","priceInCents":%d,"openInCents":1,"highInCents":1,"lowInCents":1,'
+    b'"volume":1,"at":"2026-09-21T14:13:20.123Z","v":%d}'
+)
 
 
 def snapshot_seen(heard: Heard) -> bool:
@@ -86,8 +97,8 @@ async def test_only_what_was_asked_for_is_sent(exchange: ScriptedFeed, node: Nod
 
 async def test_browser_can_subscribe_by_address(node: Node) -> None:
     async with (
-        httpx.AsyncClient(trust_env=False) as client,
-        client.stream("GET", f"{node.url}/subscribe?symbols=BRK.B,AAPL,AAPL") as response,
+        node.http() as client,
+        client.stream("GET", "/subscribe?symbols=BRK.B,AAPL,AAPL") as response,
     ):
         lines = response.aiter_lines()
         async for line in lines:
@@ -110,7 +121,7 @@ async def test_browser_can_subscribe_by_address(node: Node) -> None:
 async def test_wrong_symbols_are_a_problem_both_ways(
     node: Node, symbols: list[str], status: int, code: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
+    async with node.http() as client:
         post = await client.post("/subscribe", json={"symbols": symbols})
         get = await client.get("/subscribe", params={"symbols": ",".join(symbols)})
 
@@ -119,14 +130,14 @@ async def test_wrong_symbols_are_a_problem_both_ways(
 
 
 async def test_unknown_field_of_a_subscription_is_refused(node: Node) -> None:
-    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
+    async with node.http() as client:
         answer = await client.post("/subscribe", json={"symbols": ["AAPL"], "rate": 1})
 
     assert answer.status_code == 422
 
 
 async def test_symbols_come_in_pages_with_their_last_price(node: Node) -> None:
-    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
+    async with node.http() as client:
         everything = (await client.get("/symbols")).json()
         first = (await client.get("/symbols", params={"limit": 2})).json()
         rest = (
@@ -152,7 +163,7 @@ async def test_symbols_come_in_pages_with_their_last_price(node: Node) -> None:
 
 
 async def test_one_symbol_is_read_by_name(node: Node) -> None:
-    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
+    async with node.http() as client:
         found = await client.get("/symbol/BRK.B")
         unknown = await client.get("/symbol/NONE")
 
@@ -202,58 +213,66 @@ async def test_stopping_node_ends_its_streams_and_takes_no_new_ones(node: Node) 
         node.stopping.set()
         await eventually(lambda: heard.ended, "the stream ends cleanly")
 
-    async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.post(f"{node.url}/subscribe", json={"symbols": ["AAPL"]})
+    async with node.http() as client:
+        answer = await client.post("/subscribe", json={"symbols": ["AAPL"]})
     assert (answer.status_code, answer.json()["code"]) == (503, "shutting-down")
 
 
-async def test_client_that_takes_nothing_is_dropped_and_keeps_nothing(node: Node) -> None:
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            await asyncio.Event().wait()
+async def test_client_that_reads_nothing_is_dropped_and_the_others_are_not(
+    exchange: ScriptedFeed, nats: NatsServer
+) -> None:
+    terms = Terms(stalled_seconds_max=0.5)
+    async with (
+        following_feed(exchange.url, nats.url),
+        price_node(nats.url, terms) as node,
+        viewing(node.url, ["AAPL"], snapshot_seen) as other,
+        not_reading(node, ["AAPL", "META"]),
+    ):
+        await eventually(lambda: node.market.hub.viewers == 2, "both watch")
+        v = other.ticks["AAPL"]["v"]
 
-    stream = PriceStream(node.market.hub, ["AAPL"], node.stopping, send_seconds_max=0.2)
-    async with asyncio.timeout(10):
-        await stream({}, _never, send)
+        async def dropped() -> bool:
+            nonlocal v
+            v += 1
+            # Faster than any feed, so that the little that is kept for it is soon full.
+            await node.bus.publish("prices.AAPL", AAPL_TICK % (v, v))
+            await node.bus.flush()
+            return node.market.hub.viewers == 1
 
-    assert node.market.hub.viewers == 0
-
-
-async def test_quiet_stream_beats(node: Node) -> None:
-    sent: list[bytes] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message.get("body", b""))
-
-    stream = PriceStream(node.market.hub, ["META"], node.stopping, heartbeat_seconds=0.05)
-    async with asyncio.TaskGroup() as tasks:
-        run = tasks.create_task(stream({}, _never, send))
-        await eventually(lambda: sent.count(b":\n\n") >= 2, "two beats are sent")
-        run.cancel()
-
-    await eventually(lambda: node.market.hub.viewers == 0, "the viewer is gone")
+        await comes_true(dropped, "the one that reads nothing is dropped")
+        await eventually(lambda: other.ticks["AAPL"]["v"] == v, "the other goes on")
+        assert not other.ended
 
 
-async def _never() -> Message:
-    await asyncio.Event().wait()
-    raise AssertionError("unreachable")
+async def test_quiet_stream_beats(exchange: ScriptedFeed, nats: NatsServer) -> None:
+    async with (
+        following_feed(exchange.url, nats.url),
+        price_node(nats.url, Terms(heartbeat_seconds=0.05)) as node,
+        viewing(node.url, ["META"], snapshot_seen) as heard,
+    ):
+        await eventually(lambda: heard.comments >= 2, "two beats are heard")
+
+
+async def test_stream_ends_after_its_lifetime(exchange: ScriptedFeed, nats: NatsServer) -> None:
+    async with (
+        following_feed(exchange.url, nats.url),
+        price_node(nats.url, Terms(lifetime_seconds=(0.1, 0.2))) as node,
+        viewing(node.url, ["META"], snapshot_seen) as heard,
+    ):
+        await eventually(lambda: heard.ended, "the stream ends cleanly")
 
 
 async def test_symbol_nobody_watches_is_dropped_after_the_linger_and_can_come_back(
-    exchange: ScriptedFeed, node: Node
+    exchange: ScriptedFeed, nats: NatsServer, node: Node
 ) -> None:
-    async with open_hub(node.bus, node.market.last_prices, linger_seconds=0.1) as hub:
-        async with hub.viewer(["AAPL"]):
-            assert hub.symbols == {"AAPL"}
-        await eventually(lambda: not hub.symbols, "the symbol is dropped")
+    async with price_node(nats.url, Terms(linger_seconds=0.1)) as hasty:
+        async with viewing(hasty.url, ["AAPL"], snapshot_seen):
+            assert hasty.market.hub.symbols == {"AAPL"}
+        await eventually(lambda: not hasty.market.hub.symbols, "the symbol is dropped")
 
         await exchange.send(exchange.trade("AAPL", 16_600))
-
-        async def snapshot_is_new() -> bool:
-            async with hub.viewer(["AAPL"]) as mailbox:
-                return b'"priceInCents":16600' in (await anext(mailbox)).data
-
-        await comes_true(snapshot_is_new, "the snapshot has the newest price")
+        async with viewing(hasty.url, ["AAPL"], snapshot_seen) as heard:
+            await eventually(lambda: heard.price("AAPL") == 16_600, "it has the newest price")
 
 
 async def test_node_without_nats_says_so_and_serves_what_it_follows(
@@ -261,7 +280,7 @@ async def test_node_without_nats_says_so_and_serves_what_it_follows(
 ) -> None:
     async with viewing(node.url, ["AAPL"], snapshot_seen):
         await nats.kill()
-        async with httpx.AsyncClient(base_url=node.url, trust_env=False, timeout=20) as client:
+        async with node.http() as client:
             answer = await client.post("/subscribe", json={"symbols": ["META"]})
             symbols = await client.get("/symbols")
 

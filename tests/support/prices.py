@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,27 +10,21 @@ from typing import Any
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth import TokenVerifier, issue_token
-from api.errors import install_error_handlers
-from api.routes import prices, streams
+from api.app import create_app
+from api.auth import issue_token
+from api.listening import Protocol, listen
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.execution_log import ExecutionLog
 from brokerage.bus.market_facts import MarketFacts
 from brokerage.runtime.settings import Settings
 from streaming.feed import Feed
 from streaming.forwarding import Forwarder
+from streaming.hub import TERMS, Terms
 from streaming.market import Market, open_market
 from tests.support.eventually import eventually
-from tests.support.ports import free_port
-
-SETTINGS = Settings(
-    environment="development",
-    token_secret=SecretStr("a secret of these tests, 32 bytes long or more"),
-)
 
 
 async def comes_true(attempt: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -68,6 +63,19 @@ class Node:
     bus: Bus
     stopping: asyncio.Event
 
+    def http(self, user: str = "viewer") -> httpx.AsyncClient:
+        """A client that asks as `user`."""
+        return httpx.AsyncClient(
+            base_url=self.url, headers=signed_by(user), trust_env=False, timeout=20
+        )
+
+
+SETTINGS = Settings(
+    environment="development",
+    token_secret=SecretStr("a secret of these tests, 32 bytes long or more"),
+    streams_per_user_max=1_000,
+)
+
 
 def signed_by(user: str) -> dict[str, str]:
     """The header of a request of `user`'s."""
@@ -87,35 +95,32 @@ def with_viewer(app: ASGIApp) -> ASGIApp:
 
 
 @asynccontextmanager
-async def price_node(nats_url: str) -> AsyncIterator[Node]:
-    """One node with the price routes; a request without a token is the user `viewer`'s."""
-    app = FastAPI()
-    app.include_router(prices.router)
-    app.include_router(streams.router)
-    install_error_handlers(app)
-    port = free_port()
+async def price_node(
+    nats_url: str, terms: Terms = TERMS, settings: Settings = SETTINGS
+) -> AsyncIterator[Node]:
+    """One node that has its market open, and nothing else: no database, no Temporal."""
+    app = create_app(settings)
+    listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(
-        uvicorn.Config(
-            with_viewer(app), host="127.0.0.1", port=port, log_level="warning", lifespan="off"
-        )
+        uvicorn.Config(with_viewer(app), http=Protocol, log_level="warning", lifespan="off")
     )
     server.config.load()
-    async with open_bus(nats_url, "api") as bus, open_market(bus) as market:
-        stopping = asyncio.Event()
-        app.state.verifier = TokenVerifier(SETTINGS)
-        app.state.bus = bus
-        app.state.hub = market.hub
-        app.state.directory = market.directory
-        app.state.last_prices = market.last_prices
-        app.state.stopping = stopping
+    async with open_bus(nats_url, "api") as bus, open_market(bus, terms) as market:
+        state = app.state
+        state.bus = bus
+        state.hub = market.hub
+        state.directory = market.directory
+        state.last_prices = market.last_prices
         await market.directory.wait()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(server._serve())
+            tasks.create_task(server._serve([listener]))
             await eventually(lambda: server.started, "the node serves")
             try:
-                yield Node(f"http://127.0.0.1:{port}", market, bus, stopping)
+                yield Node(
+                    f"http://127.0.0.1:{listener.getsockname()[1]}", market, bus, state.stopping
+                )
             finally:
-                stopping.set()
+                state.stopping.set()
                 server.should_exit = True
 
 
@@ -128,6 +133,7 @@ class Heard:
     head: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     ended: bool = False
+    comments: int = 0
 
     def kinds(self) -> list[str]:
         """The names of the events so far."""
@@ -140,6 +146,7 @@ class Heard:
     def note(self, block: str) -> None:
         """Take one block of the stream."""
         fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+        self.comments += block.startswith(":")
         if "retry" in fields:
             self.head = fields["retry"]
         if "event" not in fields:
@@ -180,3 +187,24 @@ async def _read(client: httpx.AsyncClient, url: str, symbols: list[str], heard: 
             for block in blocks:
                 heard.note(block)
     heard.ended = True
+
+
+@asynccontextmanager
+async def not_reading(node: Node, symbols: list[str]) -> AsyncIterator[socket.socket]:
+    """A viewer that reads its snapshot and then no more; the kernel keeps little for it."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+    sock.setblocking(False)
+    url = httpx.URL(node.url)
+    loop = asyncio.get_running_loop()
+    query = ",".join(symbols)
+    with sock:
+        await loop.sock_connect(sock, (url.host, url.port))
+        request = f"GET /subscribe?symbols={query} HTTP/1.1\r\nhost: x\r\n"
+        request += "".join(f"{name}: {value}\r\n" for name, value in signed_by("viewer").items())
+        await loop.sock_sendall(sock, request.encode() + b"\r\n")
+        heard = b""
+        async with asyncio.timeout(10):
+            while b"event: prices" not in heard:
+                heard += await loop.sock_recv(sock, 1_024)
+        yield sock
