@@ -16,3 +16,7 @@ RESTARTED: Final = Counter(
     ["sequence"],
 )
 AGE: Final = Gauge("sherwood_feed_age_seconds", "Time since the last heartbeat of the exchange")
+OWNER: Final = Gauge("sherwood_feed_owner", "1 while this process owns the exchange's feed")
+TAKEOVERS: Final = Counter("sherwood_feed_takeovers", "Times this process became the owner")
+RENEWALS_FAILED: Final = Counter("sherwood_feed_renewals_failed", "Renewals of the lease in vain")
+LOST: Final = Counter("sherwood_feed_leases_lost", "Times this process was the owner and lost it")

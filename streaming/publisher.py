@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -19,11 +20,16 @@ REPAIR_STEP_SECONDS: Final = 0.25
 
 
 class TickPublisher:
-    """Publishes what the board has. No tick is ever waited for: a newer one replaces it."""
+    """Publishes what the board has. No tick is ever waited for: a newer one replaces it.
 
-    def __init__(self, bus: Bus, board: TickBoard) -> None:
+    `owns` is asked before every tick: who lost the lease, perhaps while it was frozen, publishes
+    nothing more.
+    """
+
+    def __init__(self, bus: Bus, board: TickBoard, owns: Callable[[], bool]) -> None:
         self._bus = bus
         self._board = board
+        self._owns = owns
         self._waiting = asyncio.Event()
 
     async def flush(self) -> None:
@@ -55,9 +61,10 @@ class TickPublisher:
             await self._publish(pending[:step])
             pending = pending[step:]
 
-    async def publish_all(self) -> None:
-        """Publish every symbol that ever traded."""
-        await self._publish(self._board.days())
+    async def publish_all(self) -> bool:
+        """Publish every symbol that ever traded; false if some of them were not."""
+        days = self._board.days()
+        return await self._publish(days) == len(days)
 
     async def _publish_due(self) -> None:
         feed_metrics.TICKS.inc(await self._publish(self._board.due(time.monotonic())))
@@ -67,6 +74,8 @@ class TickPublisher:
         if not self._bus.connected:
             return 0
         for sent, day in enumerate(days):
+            if not self._owns():
+                return sent
             try:
                 await self._bus.publish(day.subject, self._board.encode(day))
             except BusUnavailable as error:

@@ -55,6 +55,10 @@ class TickBoard:
         self._days.clear()
         self._queue.clear()
 
+    def raise_epoch(self, epoch: int) -> None:
+        """Keep all states; their ticks are of this newer epoch from now on."""
+        self._epoch = epoch
+
     def trade(self, trade: Trade) -> None:
         """Take one print; the caller sees to it that each comes once and in order."""
         price = trade.price_cents

@@ -1,16 +1,24 @@
-"""The process `feed`: the only connection to the exchange's feed.
+"""The process `feed`: of all its copies one, by lease, has the only connection to the exchange's
+feed; the others stand by.
 
 Start it with `python -m workers.feed`.
 """
 
+import os
+import secrets
+import socket
+
 from brokerage.bus.connection import open_bus
 from brokerage.bus.execution_log import ExecutionLog
+from brokerage.bus.lease import Lease
 from brokerage.bus.market_facts import MarketFacts
+from brokerage.contracts.subjects import FEED_LEASE
 from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
 from brokerage.storage.pool import open_pool
 from brokerage.storage.reads import settled_feed_seq
+from streaming import feed_metrics
 from streaming.feed import Feed
 from streaming.forwarding import Forwarder, SettledUnknown
 
@@ -24,10 +32,6 @@ async def serve(process: Process, settings: Settings) -> None:
 
 
 async def _follow(process: Process, settings: Settings) -> None:
-    def live() -> None:
-        if not process.ready and not process.stopping.is_set():
-            process.mark_ready()
-
     async def settled_seq() -> int:
         # Asked for only when the executions' stream is empty: prices need no Postgres.
         try:
@@ -37,14 +41,20 @@ async def _follow(process: Process, settings: Settings) -> None:
             raise SettledUnknown(repr(error)) from error
 
     async with open_bus(settings.nats_url, "feed") as bus:
-        await Feed(
+        # A holder is one run of the process: one that was restarted is another.
+        holder = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+        lease = Lease(bus, FEED_LEASE, holder, on_renewal_failed=feed_metrics.RENEWALS_FAILED.inc)
+        feed = Feed(
             settings.exchange_url,
             settings.exchange_member,
             bus,
             MarketFacts(bus),
-            Forwarder(ExecutionLog(bus), settled_seq),
-            live,
-        ).run()
+            lease,
+            lambda: Forwarder(ExecutionLog(bus), settled_seq),
+        )
+        process.role = lambda: feed.role
+        process.ready_while(lambda: feed.ready)
+        await feed.run()
 
 
 if __name__ == "__main__":

@@ -19,19 +19,23 @@ class MarketFacts:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def next_epoch(self) -> int:
-        """Claim the next epoch: a number that no other run of the feed has had or will have."""
+    async def next_epoch(self, above: int = 0) -> int:
+        """Claim the next epoch: a number that no other run of the feed has had or will have.
+
+        It is higher than `above` too: the newest that anybody remembers, should the bucket have
+        been lost.
+        """
         with bus_errors("epoch"):
             bucket = await self._bucket()
             while True:
                 try:
                     entry = await bucket.get(EPOCH_KEY)
-                    epoch = int(entry.value or b"0") + 1
+                    epoch = max(int(entry.value or b"0"), above) + 1
                     await bucket.update(EPOCH_KEY, str(epoch).encode(), last=entry.revision)
                 except KeyNotFoundError:
-                    epoch = 1
+                    epoch = above + 1
                     try:
-                        await bucket.create(EPOCH_KEY, b"1")
+                        await bucket.create(EPOCH_KEY, str(epoch).encode())
                     except KeyWrongLastSequenceError:
                         continue
                 except KeyWrongLastSequenceError:

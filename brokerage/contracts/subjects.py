@@ -15,8 +15,18 @@ MARKET_BUCKET: Final = "market"
 TICKETS_BUCKET: Final = "tickets"
 """Key-value bucket in memory: the tickets that are good for one stream, each for some seconds."""
 
+LEASES_BUCKET: Final = "leases"
+"""Key-value bucket in memory: who owns what only one process may do."""
+FEED_LEASE: Final = "feed"
+"""Its key for the connection to the exchange's feed."""
+
 FEED_BEAT: Final = "feed.beat"
-"""Once a second while the exchange's feed is live. Silence is how a stale feed is noticed."""
+"""Once a second while the exchange's feed is live: JSON `{"at", "tradeSeq", "epoch"}`. Silence is
+how a stale feed is noticed; ticks and beats of an older epoch come from a feed that was replaced.
+"""
+FEED_RESEND: Final = "feed.resend"
+"""Asks the feed to publish every symbol again, JSON `{"epoch"}`: the newest that the asker knows.
+Said by who stopped being the feed, and by who was given a price of an older epoch."""
 
 GATEWAY_QUEUE: Final = "gateway"
 GATEWAY_PLACE: Final = "gateway.place"

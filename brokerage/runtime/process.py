@@ -36,13 +36,19 @@ class Process:
         self.name = name
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
-        self._ready = False
+        self.role: Callable[[], str] | None = None
+        """What this copy is among those that share the job, where that changes."""
+        self._is_ready: Callable[[], bool] = lambda: False
         self._beat = time.monotonic()
 
     def mark_ready(self) -> None:
         """Say that the process does its job from now on."""
-        self._ready = True
+        self.ready_while(lambda: True)
         log.info("process_ready")
+
+    def ready_while(self, is_ready: Callable[[], bool]) -> None:
+        """Say that the process does its job whenever `is_ready` says so."""
+        self._is_ready = is_ready
 
     def fail(self, error: BaseException) -> None:
         """Stop the process because a part of it died; the exit code will be 1."""
@@ -51,8 +57,8 @@ class Process:
 
     @property
     def ready(self) -> bool:
-        """True between `mark_ready` and the beginning of the end."""
-        return self._ready and not self.stopping.is_set()
+        """True while the process does its job, until the beginning of the end."""
+        return self._is_ready() and not self.stopping.is_set()
 
     @property
     def alive(self) -> bool:
@@ -114,7 +120,8 @@ async def _health(process: Process, settings: Settings) -> AsyncIterator[None]:
         return _answer(process.alive, process.name)
 
     async def readyz(request: Request) -> JSONResponse:
-        return _answer(process.ready, process.name)
+        role = None if process.role is None else process.role()
+        return _answer(process.ready, process.name, role)
 
     app = Starlette(
         routes=[
@@ -142,5 +149,6 @@ async def _health(process: Process, settings: Settings) -> AsyncIterator[None]:
             beat.cancel()
 
 
-def _answer(good: bool, process: str) -> JSONResponse:
-    return JSONResponse({"ok": good, "process": process}, status_code=200 if good else 503)
+def _answer(good: bool, process: str, role: str | None = None) -> JSONResponse:
+    body = {"ok": good, "process": process} | ({} if role is None else {"role": role})
+    return JSONResponse(body, status_code=200 if good else 503)

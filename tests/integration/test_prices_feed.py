@@ -10,8 +10,9 @@ from brokerage.bus.market_facts import MarketFacts
 from brokerage.bus.tick import EPOCH_SHIFT, Tick
 from exchange.protocol import DayStart
 from tests.support.eventually import eventually
+from tests.support.feeds import following_feed
 from tests.support.nats_server import NatsServer, nats_server
-from tests.support.prices import comes_true, following_feed
+from tests.support.prices import comes_true
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from streaming.hub import Terms
 from tests.support.eventually import eventually
+from tests.support.feeds import following_feed
 from tests.support.nats_server import NatsServer, nats_server
 from tests.support.prices import (
     Heard,
     Node,
     comes_true,
-    following_feed,
     not_reading,
     price_node,
     viewing,

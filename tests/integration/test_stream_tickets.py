@@ -19,8 +19,9 @@ from brokerage.contracts.subjects import TICKETS_BUCKET
 from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually
+from tests.support.feeds import following_feed
 from tests.support.nats_server import NatsServer, nats_server
-from tests.support.prices import Node, comes_true, following_feed, price_node, signed_by
+from tests.support.prices import Node, comes_true, price_node, signed_by
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
 

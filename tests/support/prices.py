@@ -1,4 +1,4 @@
-"""The feed, and API nodes with nothing but the price routes, for tests of the way of a price."""
+"""API nodes, and viewers of their prices, for tests of the way of a price."""
 
 import asyncio
 import json
@@ -17,11 +17,7 @@ from api.app import create_app
 from api.auth import issue_token
 from api.listening import Protocol, listen
 from brokerage.bus.connection import Bus, open_bus
-from brokerage.bus.execution_log import ExecutionLog
-from brokerage.bus.market_facts import MarketFacts
 from brokerage.runtime.settings import Settings
-from streaming.feed import Feed
-from streaming.forwarding import Forwarder
 from streaming.hub import TERMS, Terms
 from streaming.market import Market, open_market
 from tests.support.eventually import eventually
@@ -31,27 +27,6 @@ async def comes_true(attempt: Callable[[], Awaitable[bool]], what: str) -> None:
     """`eventually` for a look that itself has to wait."""
     look: Callable[[], Awaitable[bool] | bool] = attempt
     await eventually(look, what)
-
-
-@asynccontextmanager
-async def following_feed(
-    exchange_url: str, nats_url: str, settled_seq: int = 0
-) -> AsyncIterator[Feed]:
-    """The feed as its process runs it, from the moment on that it is live."""
-    live = asyncio.Event()
-
-    async def settled() -> int:
-        return settled_seq
-
-    async with open_bus(nats_url, "feed") as bus, asyncio.TaskGroup() as tasks:
-        forwarder = Forwarder(ExecutionLog(bus), settled)
-        feed = Feed(exchange_url, "sherwood", bus, MarketFacts(bus), forwarder, live.set)
-        run = tasks.create_task(feed.run())
-        await eventually(live.is_set, "the feed is live")
-        try:
-            yield feed
-        finally:
-            run.cancel()
 
 
 @dataclass
