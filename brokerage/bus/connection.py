@@ -1,6 +1,7 @@
 """One connection to NATS for a process, and the few ways it is used."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -45,18 +46,30 @@ class Bus:
         self.client = client
         self.jetstream: JetStreamContext = client.jetstream()
         self._reconnected: list[Callable[[], Awaitable[None]]] = []
+        self._back_at = float("-inf")
 
     @property
     def connected(self) -> bool:
         """True while the link is up."""
         return self.client.is_connected
 
+    def has_settled(self, seconds: float) -> bool:
+        """True unless the link was lost and came back less than `seconds` ago: the links of other
+        processes may not be back yet then.
+        """
+        return time.monotonic() - self._back_at >= seconds
+
     def on_reconnect(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Call `callback` after every reconnection: what came in between was missed."""
         self._reconnected.append(callback)
 
+    def disconnected(self) -> None:
+        """Note that the link is lost."""
+        self._back_at = float("inf")
+
     async def reconnected(self) -> None:
         """Tell all who asked that the link is back; one that fails does not keep it from others."""
+        self._back_at = time.monotonic()
         for callback in self._reconnected:
             try:
                 await callback()
@@ -169,6 +182,8 @@ async def open_bus(url: str, name: str) -> AsyncIterator[Bus]:
 
     async def disconnected() -> None:
         log.warning("bus_disconnected")
+        if bus is not None:
+            bus.disconnected()
 
     async def failed(error: Exception) -> None:
         log.warning("bus_error", error=repr(error))

@@ -22,6 +22,7 @@ from nats.js.errors import (
 )
 from nats.js.kv import KeyValue
 
+from brokerage.bus import metrics
 from brokerage.bus.connection import Bus, BusUnavailable, bus_errors
 from brokerage.bus.streams import TICKETS, ensure_stream
 from brokerage.contracts.subjects import TICKETS_BUCKET
@@ -84,24 +85,32 @@ class Tickets:
 
         After `BusUnavailable` it may have been used up all the same.
         """
-        user, place, secret = _parts(ticket)
-        key = _key(user, place)
-        with self._errors():
-            async with asyncio.timeout(ANSWER_SECONDS):
-                try:
-                    entry = await self._bucket.get(key)
-                    stored = _DECODER.decode(entry.value or b"")
-                    if not hmac.compare_digest(stored.digest, _digest(secret)):
-                        raise TicketInvalid
-                    # Of several who got this far one deletes what all of them have seen.
-                    await self._bucket.delete(key, last=entry.revision)
-                # A bucket that is gone (NATS lost its memory) took its tickets along.
-                except (KeyNotFoundError, NoStreamResponseError) as error:
-                    raise TicketInvalid from error
-                except APIError as error:
-                    if error.err_code in WRONG_LAST_SEQUENCE:
-                        raise TicketInvalid from error
-                    raise
+        try:
+            user, place, secret = _parts(ticket)
+            with self._errors():
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    user_id = await self._use_up(_key(user, place), secret)
+        except TicketInvalid:
+            metrics.TICKETS.labels("invalid").inc()
+            raise
+        metrics.TICKETS.labels("redeemed").inc()
+        return user_id
+
+    async def _use_up(self, key: str, secret: bytes) -> str:
+        try:
+            entry = await self._bucket.get(key)
+            stored = _DECODER.decode(entry.value or b"")
+            if not hmac.compare_digest(stored.digest, _digest(secret)):
+                raise TicketInvalid
+            # Of several who got this far one deletes what all of them have seen.
+            await self._bucket.delete(key, last=entry.revision)
+        # A bucket that is gone (NATS lost its memory) took its tickets along.
+        except (KeyNotFoundError, NoStreamResponseError) as error:
+            raise TicketInvalid from error
+        except APIError as error:
+            if error.err_code in WRONG_LAST_SEQUENCE:
+                raise TicketInvalid from error
+            raise
         return stored.user_id
 
     async def _store(self, user: bytes, stored: bytes) -> int:
@@ -113,7 +122,9 @@ class Tickets:
             # Taken; or taken, and free again when it was looked at.
             except (KeyWrongLastSequenceError, KeyNotFoundError):
                 continue
+            metrics.TICKETS.labels("issued").inc()
             return place
+        metrics.TICKETS.labels("refused").inc()
         raise TooManyTickets
 
     async def _create(self, key: str, stored: bytes) -> None:

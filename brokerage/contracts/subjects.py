@@ -62,3 +62,8 @@ def route_subject(external_order_id: str) -> str:
 def orders_subject(user_id: str) -> str:
     """Notice that an order of the user changed; payload: the sequence of its event."""
     return f"orders.{user_id}"
+
+
+def streams_subject(node_id: str) -> str:
+    """Requests to the node that holds a stream."""
+    return f"streams.{node_id}"
