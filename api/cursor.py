@@ -1,4 +1,4 @@
-"""Where a page of orders ended, as text that clients hand back and do not read."""
+"""Where a page ended, as text that clients hand back and do not read."""
 
 import base64
 import binascii
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from api.errors import ProblemError
+from api.errors import ProblemError, invalid_query
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -16,23 +16,53 @@ MICROSECONDS_MAX: Final = 2**53
 
 def encode_cursor(created_at: datetime, order_id: str) -> str:
     """The place right after this order."""
-    text = f"{(created_at - EPOCH) // MICROSECOND}.{UUID(order_id).hex}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return _encode(created_at, UUID(order_id).hex)
 
 
 def decode_cursor(cursor: str) -> tuple[datetime, str]:
     """Creation time and id of the last order seen; raises `ProblemError` for anything else."""
+    created_at, hexadecimal = _decode(cursor)
+    try:
+        order_id = str(UUID(hex=hexadecimal))
+    except ValueError:
+        raise _foreign() from None
+    # Only our own text: an id can be spelt in more than one way.
+    if encode_cursor(created_at, order_id) != cursor:
+        raise _foreign()
+    return created_at, order_id
+
+
+def encode_bar_cursor(start: datetime, interval: str) -> str:
+    """The place right after the bar of this interval that begins at `start`."""
+    return _encode(start, interval)
+
+
+def decode_bar_cursor(cursor: str, interval: str) -> datetime:
+    """Where the last bar seen began; raises `ProblemError`, also for one of another interval."""
+    start, of_interval = _decode(cursor)
+    if of_interval != interval:
+        raise _foreign()
+    return start
+
+
+def _encode(at: datetime, rest: str) -> str:
+    text = f"{(at - EPOCH) // MICROSECOND}.{rest}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> tuple[datetime, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         text = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True).decode()
-        microseconds, _, hexadecimal = text.partition(".")
-        created_at = EPOCH + int(microseconds) * MICROSECOND
-        place = created_at, str(UUID(hex=hexadecimal))
-        # Only our own text: numbers and ids can be spelt in more than one way.
-        if encode_cursor(*place) == cursor and 0 <= int(microseconds) < MICROSECONDS_MAX:
-            return place
+        microseconds, _, rest = text.partition(".")
+        at = EPOCH + int(microseconds) * MICROSECOND
+        # Only our own text: numbers can be spelt in more than one way.
+        if _encode(at, rest) == cursor and 0 <= int(microseconds) < MICROSECONDS_MAX:
+            return at, rest
     except (ValueError, OverflowError, binascii.Error):
         pass
-    finding = {"in": "query", "where": "cursor", "code": "invalid-request"}
-    detail = "the cursor is not one that this service gave out"
-    raise ProblemError("invalid-request", detail, errors=[{**finding, "detail": detail}])
+    raise _foreign()
+
+
+def _foreign() -> ProblemError:
+    return invalid_query("cursor", "the cursor is not one that this service gave out here")

@@ -50,6 +50,12 @@ class ProblemError(Exception):
         self.extra = extra
 
 
+def invalid_query(where: str, detail: str) -> ProblemError:
+    """The refusal of one parameter of the query, named as validation names it."""
+    finding = {"in": "query", "where": where, "code": "invalid-request", "detail": detail}
+    return ProblemError("invalid-request", detail, errors=[finding])
+
+
 def problem_response(
     code: str, detail: str, *, retry_after_seconds: int | None = None, **extra: object
 ) -> Response:

@@ -118,6 +118,29 @@ class PortfolioBody(BaseModel):
     at: str = Field(examples=[TIME_EXAMPLE])
 
 
+IntervalName = Literal["1s", "1m", "5m", "15m", "1h", "1d"]
+
+
+class BarBody(BaseModel):
+    """What was traded in one interval, which begins at `at`; `volume` is shares."""
+
+    at: str = Field(examples=["2026-11-23T14:30:00Z"])
+    openInCents: int = Field(examples=[52210])
+    highInCents: int = Field(examples=[52260])
+    lowInCents: int = Field(examples=[52190])
+    closeInCents: int = Field(examples=[52240])
+    volume: int = Field(examples=[1800])
+    notionalInCents: int = Field(description="The sum of price x shares.", examples=[94008000])
+    trades: int = Field(examples=[12])
+
+
+class BarsBody(BaseModel):
+    """Bars of one symbol, ascending."""
+
+    items: list[BarBody]
+    nextCursor: str | None
+
+
 class TokenBody(BaseModel):
     """A token of the development issuer."""
 

@@ -12,7 +12,7 @@ from api.bodies import json_response, read_json
 from api.cancelling import cancel_order, order_not_found
 from api.cursor import decode_cursor, encode_cursor
 from api.documentation import KEY_PARAMETER, TOKEN_PROBLEMS, body, problems
-from api.errors import ProblemError
+from api.errors import invalid_query
 from api.idempotency import parse_key
 from api.node import Node, NodeState
 from api.order_watch import order_notices
@@ -195,9 +195,7 @@ def parse_statuses(text: str) -> list[str]:
         elif name in STATUSES:
             named.add(OrderStatus(name))
         else:
-            detail = "a status is `open`, `closed` or the name of one"
-            finding = {"in": "query", "where": "status", "code": "invalid-request"}
-            raise ProblemError("invalid-request", detail, errors=[{**finding, "detail": detail}])
+            raise invalid_query("status", "a status is `open`, `closed` or the name of one")
     return sorted(status.value for status in named)
 
 

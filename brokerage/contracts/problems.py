@@ -52,6 +52,15 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         False,
         "A market order is `day` or `ioc`; `gtc` needs a price.",
     ),
+    "invalid-range": ProblemKind(
+        422, "The range of time is empty", False, "`from` is before `to`; `to` is not part of it."
+    ),
+    "range-not-kept": ProblemKind(
+        422,
+        "Bars of this interval are not kept for so long",
+        False,
+        "Ask from `keptFrom` on, or for a longer interval; days are kept for ever.",
+    ),
     "idempotency-key-missing": ProblemKind(
         400,
         "The request has no Idempotency-Key",
@@ -147,9 +156,9 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     ),
     "overloaded": ProblemKind(
         503,
-        "This node has as many placements under way as it can answer in time",
+        "This node has as much of this under way as it can answer in time",
         True,
-        "Repeat with the same key after `Retry-After` seconds; nothing was stored.",
+        "Repeat after `Retry-After` seconds, a placement with the same key; nothing was stored.",
     ),
     "too-many-streams": ProblemKind(
         503,

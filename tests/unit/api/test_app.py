@@ -71,6 +71,7 @@ async def test_unknown_address_and_method_are_problems(client: AsyncClient) -> N
         ("GET", "/portfolio"),
         ("GET", "/symbols"),
         ("GET", "/symbol/SPY"),
+        ("GET", "/symbol/SPY/bars"),
         ("GET", "/subscribe?symbols=SPY"),
         ("POST", "/subscribe"),
         ("POST", "/stream-ticket"),

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from api.cursor import decode_cursor, encode_cursor
+from api.cursor import decode_bar_cursor, decode_cursor, encode_bar_cursor, encode_cursor
 from api.errors import ProblemError, validation_problem
 from api.idempotency import body_hash, parse_key
 from api.routes.orders import parse_statuses
 from api.schemas import PlaceOrder
+from api.times import parse_time
 
 KEY = "0c7a9a6e-3f0b-4c53-8a5e-0a4f6f1f2b11"
 
@@ -179,6 +180,62 @@ def test_cursor_that_we_never_gave_out_is_refused(cursor: str) -> None:
         decode_cursor(cursor)
 
     assert refused.value.code == "invalid-request"
+
+
+def test_cursor_of_bars_comes_back_for_its_interval_alone() -> None:
+    start = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
+    cursor = encode_bar_cursor(start, "5m")
+
+    assert decode_bar_cursor(cursor, "5m") == start
+    for interval, foreign in (("1m", cursor), ("5m", encode_cursor(start, KEY)), ("5m", "x")):
+        with pytest.raises(ProblemError) as refused:
+            decode_bar_cursor(foreign, interval)
+        assert refused.value.code == "invalid-request"
+    with pytest.raises(ProblemError):
+        decode_cursor(cursor)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-03-02", datetime(2026, 3, 2, tzinfo=UTC)),
+        ("2026-03-02T14:30:00Z", datetime(2026, 3, 2, 14, 30, tzinfo=UTC)),
+        ("2026-03-02t14:30:00z", datetime(2026, 3, 2, 14, 30, tzinfo=UTC)),
+        ("2026-03-02T14:30:00-05:00", datetime(2026, 3, 2, 19, 30, tzinfo=UTC)),
+        ("2026-03-02T14:30:00.125Z", datetime(2026, 3, 2, 14, 30, 0, 125_000, tzinfo=UTC)),
+        ("2026-03-02T14:30:00.123456789Z", datetime(2026, 3, 2, 14, 30, 0, 123_456, tzinfo=UTC)),
+    ],
+)
+def test_time_is_read_in_its_zone(text: str, at: datetime) -> None:
+    assert parse_time("from", text) == at
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "now",
+        "1772461800",
+        "20260302",
+        "2026-W10-1",
+        "2026-02-30",
+        "2026-03-02T14:30Z",
+        "2026-03-02T14:30:00",
+        "2026-03-02T25:00:00Z",
+        "2026-03-02T14:30:00 01:00",
+        "2026-03-02T14:30:00+25:00",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
+        "\uff12026-03-02",
+        "2026-03-02\n",
+    ],
+)
+def test_what_is_no_time_is_refused_and_named(text: str) -> None:
+    with pytest.raises(ProblemError) as refused:
+        parse_time("from", text)
+
+    assert refused.value.code == "invalid-request"
+    assert refused.value.extra["errors"][0]["where"] == "from"  # type: ignore[index]
 
 
 def test_statuses_are_named_alone_or_as_a_group() -> None:

@@ -1,0 +1,120 @@
+"""The past: bars of a symbol."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+
+from api.auth import CurrentUser
+from api.cursor import MICROSECOND, decode_bar_cursor, encode_bar_cursor
+from api.documentation import TOKEN_PROBLEMS, problems
+from api.errors import ProblemError
+from api.node import Node, NodeState
+from api.schemas import BarsBody, IntervalName
+from api.times import parse_time
+from brokerage.contracts.views import format_time
+from brokerage.storage.bar_reads import FAR_AHEAD, INTERVALS, LONG_AGO, bars_page
+
+router = APIRouter(tags=["history"])
+
+BARS_MAX: Final = 5_000
+BARS_DEFAULT: Final = 500
+READ_WAIT_SECONDS: Final = 1.0
+
+_FROM: Final = "RFC 3339, or a date for its midnight in UTC. Bars that begin then or later."
+_TO: Final = "RFC 3339, or a date for its midnight in UTC. Bars that begin before."
+
+
+@router.get(
+    "/symbol/{name}/bars",
+    response_class=Response,
+    summary="A symbol's price history",
+    responses={
+        200: {"model": BarsBody},
+        **problems(
+            *TOKEN_PROBLEMS,
+            "symbol-not-found",
+            "invalid-request",
+            "invalid-range",
+            "range-not-kept",
+            "overloaded",
+            "unavailable",
+        ),
+    },
+)
+async def read_bars(
+    name: str,
+    user: CurrentUser,
+    node: Node,
+    interval: Annotated[
+        IntervalName,
+        Query(description="How long a bar is: `1s` is kept for 2 days, `1d` for ever, else 90."),
+    ] = "1m",
+    begin: Annotated[str | None, Query(alias="from", max_length=64, description=_FROM)] = None,
+    end: Annotated[str | None, Query(alias="to", max_length=64, description=_TO)] = None,
+    limit: Annotated[int, Query(ge=1, le=BARS_MAX)] = BARS_DEFAULT,
+    cursor: Annotated[
+        str | None, Query(max_length=200, description="`nextCursor` of the page before.")
+    ] = None,
+) -> Response:
+    """Ascending. Without `from` the last `limit` bars before `to`, or up to now; with it pages of
+    `limit`, `nextCursor` being null on the last one.
+
+    A bar counts trades by the time at which the exchange sent them. An interval without a trade has
+    no bar; the newest bar grows until it is over.
+    """
+    _check_traded(node, name)
+    length = INTERVALS[interval]
+    begins_at = None if begin is None else max(parse_time("from", begin), LONG_AGO)
+    ends_at = FAR_AHEAD if end is None else min(parse_time("to", end), FAR_AHEAD)
+    if begins_at is not None and begins_at >= ends_at:
+        raise ProblemError("invalid-range", "`from` is not before `to`")
+    if cursor is not None:
+        begins_at = decode_bar_cursor(cursor, interval) + MICROSECOND
+    kept_from = length.kept_from(datetime.now(UTC))
+    if ends_at <= kept_from or (begins_at is not None and begins_at < kept_from):
+        raise ProblemError(
+            "range-not-kept",
+            f"bars of {interval} are kept from {format_time(kept_from)} on",
+            keptFrom=format_time(kept_from),
+        )
+    async with _reading(node):
+        bars = await bars_page(
+            node.pool,
+            name,
+            length,
+            begin=begins_at or kept_from,
+            end=ends_at,
+            # One more than asked for tells whether there is a next page.
+            limit=limit if begins_at is None else limit + 1,
+            newest=begins_at is None,
+        )
+    more = len(bars) > limit
+    next_cursor = encode_bar_cursor(bars[limit - 1].start, interval) if more else None
+    page = {"items": bars[:limit], "nextCursor": next_cursor}
+    return Response(msgspec.json.encode(page), media_type="application/json")
+
+
+@asynccontextmanager
+async def _reading(node: NodeState) -> AsyncIterator[None]:
+    """One of the few reads of history that a node has under way: orders need the same database."""
+    try:
+        async with asyncio.timeout(READ_WAIT_SECONDS):
+            await node.history_reads.acquire()
+    except TimeoutError:
+        raise ProblemError("overloaded", "too many look into the past at this node") from None
+    try:
+        yield
+    finally:
+        node.history_reads.release()
+
+
+def _check_traded(node: NodeState, name: str) -> None:
+    if not node.directory.ready:
+        raise ProblemError("unavailable", "the directory of symbols is not loaded yet")
+    if node.directory.name_of(name) is None:
+        raise ProblemError("symbol-not-found", f"{name[:32]} is not traded here")
