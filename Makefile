@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup up down reset status test test-unit test-integration test-faults record-histories check bench bench-orders demo clean
+.PHONY: help setup up down reset status test test-unit test-integration test-faults record-histories check bench bench-orders bench-prices demo clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,9 @@ bench: .venv/ready ## every measurement
 
 bench-orders: .venv/ready ## orders a second and their latency
 	@$(PY) -m bench.orders $(ARGS)
+
+bench-prices: .venv/ready ## viewers a node carries beside the usual way; QUICK=1: in under a minute
+	@$(PY) -m bench.prices $(ARGS)
 
 demo: .venv/ready ## 1,000 orders of 20 users, then compared with the exchange's own list
 	@$(PY) -m bench.demo $(ARGS)

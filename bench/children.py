@@ -31,34 +31,49 @@ class ChildFailed(Exception):
 async def worker(*command: str, env: Mapping[str, str], log: Path) -> AsyncIterator[int]:
     """Run `python -m <command>` until the block ends; yields its pid once it says it is ready."""
     port = free_ports(["bench"], {})["bench"]
+    health = {"SHERWOOD_HEALTH_PORT": str(port), "SHERWOOD_HEALTH_HOST": HOST}
+    url = f"http://{HOST}:{port}"
+    async with server(*command, env={**env, **health}, url=url, log=log) as pid:
+        yield pid
+
+
+@asynccontextmanager
+async def server(
+    *command: str,
+    env: Mapping[str, str],
+    url: str,
+    log: Path,
+    folder: Path = CHECKOUT,
+    stop_seconds: float = STOP_SECONDS,
+) -> AsyncIterator[int]:
+    """Run `python -m <command>` in `folder` until the block ends; yields its pid once it is ready.
+
+    It is ready by its own word, at `/readyz` of `url`; it is killed if SIGTERM does not end it in
+    `stop_seconds`. Raises `ChildFailed`.
+    """
     with log.open("ab") as output:
         process = await spawn.spawn(
             (sys.executable, "-m", *command),
-            environment={
-                **env,
-                **ONE_THREAD,
-                "SHERWOOD_HEALTH_PORT": str(port),
-                "SHERWOOD_HEALTH_HOST": HOST,
-            },
-            folder=CHECKOUT,
+            environment={**env, **ONE_THREAD},
+            folder=folder,
             log=output.fileno(),
             account=None,
             death_signal=signal.SIGKILL,
         )
     try:
-        await _wait_ready(process, port, log)
+        await _wait_ready(process, url, log)
         yield process.pid
     finally:
         if process.returncode is None:
             process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+                await asyncio.wait_for(process.wait(), stop_seconds)
             except TimeoutError:
                 process.kill()
                 await process.wait()
 
 
-async def _wait_ready(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+async def _wait_ready(process: asyncio.subprocess.Process, url: str, log: Path) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -66,7 +81,7 @@ async def _wait_ready(process: asyncio.subprocess.Process, port: int, log: Path)
                     if process.returncode is not None:
                         raise ChildFailed(f"it ended:\n{_last_words(log)}")
                     try:
-                        answer = await client.get(f"http://{HOST}:{port}/readyz")
+                        answer = await client.get(f"{url}/readyz")
                     except httpx.HTTPError:
                         await asyncio.sleep(0.1)
                         continue

@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from bench.figures import percentile
+
 ANSWER_SECONDS: Final = 15.0
 """A request without an answer for this long counts as an error."""
 
@@ -30,11 +32,7 @@ class Samples(msgspec.Struct):
 
     def percentile_ms(self, percent: float) -> float:
         """The latency that `percent` of the answers did not exceed (nearest rank)."""
-        ordered = sorted(self.latencies_ms)
-        if not ordered:
-            return 0.0
-        rank = -(-len(ordered) * percent // 100)
-        return ordered[max(0, int(rank) - 1)]
+        return percentile(sorted(self.latencies_ms), percent)
 
 
 class _Recorder:

@@ -1,0 +1,253 @@
+"""One measurement after the other: a server on its core, streams opened, ticks published."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import psutil
+
+from bench.children import server
+from bench.figures import percentile
+from bench.machine import CpuWatch
+from bench.prices.cores import Cores, CoreWatch, chosen_cores, on
+from bench.prices.dialing import allow_descriptors
+from bench.prices.helpers import Helper, helper
+from bench.prices.messages import (
+    Check,
+    Checked,
+    Open,
+    Opened,
+    Publish,
+    Published,
+    PublisherSpec,
+    Watch,
+    Watched,
+)
+from bench.prices.plan import Lengths, Row, symbol_names, watch_lists
+from devstack.ports import HOST, free_ports
+from devstack.settings import CHECKOUT, inherited_environment
+from devstack.stack import DevStack
+
+Kind = Literal["hub", "usual"]
+SERVERS: Final = ("postgres", "nats", "migrations")
+"""What a node needs around it to be whole; Temporal it only asks when there is an order."""
+DESCRIPTORS: Final = 12_000
+AT_ONCE: Final = 64
+"""Streams that are being opened together."""
+RECORDED: Final = 20
+SAMPLED_PER_SECOND: Final = 20_000
+"""About so many ages a second are taken."""
+DELIVERED_MAX: Final = 1_000_000
+SETTLE_SECONDS: Final = 0.5
+QUIET_SECONDS: Final = 1.0
+"""So long after the last tick every viewer must show it."""
+STOP_SECONDS: Final[Mapping[Kind, float]] = {"hub": 15.0, "usual": 1.0}
+"""An overloaded baseline has minutes of prices to send before it ends by itself."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One row on one server. `shares` are parts of a core, by process; sizes are bytes."""
+
+    kind: Kind
+    row: Row
+    opened: Opened
+    watched: Watched
+    published: Published
+    shares: Mapping[str, float]
+    strangers: float
+    rss_before: int
+    rss_after: int
+    checked: Checked | None
+
+    @property
+    def delivered_per_second(self) -> float:
+        """Updates a second that reached viewers."""
+        return self.watched.updates / self.watched.seconds
+
+    @property
+    def offered_per_second(self) -> float:
+        """Updates a second that all viewers would have got by what was really published."""
+        rate = self.published.ticks / self.published.seconds
+        return rate / self.row.ticks_per_second * self.row.offered_per_second
+
+    @property
+    def offered_share(self) -> float:
+        """What part of the planned load was really offered."""
+        return self.offered_per_second / self.row.offered_per_second
+
+    @property
+    def opened_per_second(self) -> float:
+        """Streams a second, each with its snapshot."""
+        return self.row.viewers / self.opened.seconds
+
+    @property
+    def connection_bytes(self) -> float:
+        """What the server's memory grew by for each stream, under load."""
+        return (self.rss_after - self.rss_before) / self.row.viewers
+
+    def percentile_ms(self, percent: float) -> float:
+        """The age that `percent` of the delivered updates did not exceed."""
+        return percentile(self.watched.ages_ms, percent)
+
+
+class PriceBench:
+    """NATS, Postgres and a publisher that run; servers come and go. `tell` hears what goes on."""
+
+    def __init__(
+        self,
+        stack: DevStack,
+        publisher: Helper,
+        base_us: int,
+        cores: Cores,
+        checkout: Path,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.publisher = publisher
+        self.base_us = base_us
+        self.cores = cores
+        self.names = symbol_names()
+        self.token_secret = stack.home.secret("token-secret")
+        self._stack = stack
+        self._checkout = checkout
+        self._tell = tell
+
+    async def measure(self, kind: Kind, row: Row, lengths: Lengths) -> Measured:
+        """Start the server, open the streams, warm up, measure, look at what was recorded."""
+        async with self.serving(kind) as (pid, url), self.viewers() as viewers:
+            self._tell(f"{kind}, {row}: opening")
+            rss_before = rss_bytes(pid)
+            opened = await viewers.ask(self.open_command(kind, url, row.viewers), Opened)
+            await asyncio.sleep(SETTLE_SECONDS)
+            self._tell(f"{kind}, {row}: warming up")
+            await self.publish(row.ticks_per_second)
+            await asyncio.sleep(lengths.warm_up_seconds)
+            self._tell(f"{kind}, {row}: measuring")
+            watch = CpuWatch([], self._pids(pid, viewers))
+            core = CoreWatch(self.cores.server)
+            await self.publish(row.ticks_per_second)
+            watched = await self.watch(viewers, row, lengths.window_seconds)
+            used, busy, elapsed = watch.seconds(), core.busy_seconds(), watch.elapsed_seconds
+            rss_after = rss_bytes(pid)
+            published = await self.publish(0)
+            checked = await self.check(viewers) if kind == "hub" else None
+            self._tell(f"{kind}, {row}: stopping")
+        return Measured(
+            kind=kind,
+            row=row,
+            opened=opened,
+            watched=watched,
+            published=published,
+            shares={name: seconds / elapsed for name, seconds in used.items()},
+            strangers=max(0.0, busy - used["server"]) / elapsed,
+            rss_before=rss_before,
+            rss_after=rss_after,
+            checked=checked,
+        )
+
+    async def publish(self, ticks_per_second: float) -> Published:
+        """Have the publisher go on at another rate; return what it did since the last time."""
+        return await self.publisher.ask(Publish(ticks_per_second), Published)
+
+    def open_command(self, kind: Kind, url: str, viewers: int, slow: int = 0) -> Open:
+        """Return the command that opens this many streams."""
+        lists = watch_lists(self.names, viewers)
+        recorded = RECORDED if kind == "hub" else 0
+        return Open(url, self.token_secret, lists, AT_ONCE, slow, min(recorded, viewers - slow))
+
+    async def watch(
+        self, viewers: Helper, row: Row, seconds: float, *, stall: bool = False
+    ) -> Watched:
+        """Count for so long; the ages come back sorted."""
+        sampled = min(1.0, SAMPLED_PER_SECOND / min(DELIVERED_MAX, row.offered_per_second))
+        command = Watch(seconds, sampled, self.base_us, stall)
+        watched = await viewers.ask(command, Watched, seconds)
+        watched.ages_ms.sort()
+        return watched
+
+    async def check(self, viewers: Helper) -> Checked:
+        """Wait a moment after the last tick, then look at the recorded streams."""
+        await asyncio.sleep(QUIET_SECONDS)
+        newest = (await self.publish(0)).versions
+        return await viewers.ask(Check(dict(zip(self.names, newest, strict=True))), Checked)
+
+    @asynccontextmanager
+    async def serving(self, kind: Kind) -> AsyncIterator[tuple[int, str]]:
+        """Run a server on its core until the block ends; yields its pid and address."""
+        self._tell(f"{kind}: starting")
+        ports = free_ports(["api", "temporal"], {})
+        url = f"http://{HOST}:{ports['api']}"
+        env = {
+            **inherited_environment(),
+            **self._stack.env,
+            "SHERWOOD_API_HOST": HOST,
+            "SHERWOOD_API_PORT": str(ports["api"]),
+            "SHERWOOD_TEMPORAL_ADDRESS": f"{HOST}:{ports['temporal']}",  # nobody is there
+            "SHERWOOD_TOKEN_ALGORITHM": "HS256",
+            "SHERWOOD_TOKEN_SECRET": self.token_secret,
+        }
+        alone = frozenset() if self.cores.server is None else frozenset({self.cores.server})
+        async with AsyncExitStack() as resources:
+            with on(alone):
+                pid = await resources.enter_async_context(
+                    server(
+                        "api" if kind == "hub" else "bench.prices.usual",
+                        env=env,
+                        url=url,
+                        log=self._stack.home.log_of(f"bench-{kind}"),
+                        folder=self._checkout if kind == "hub" else CHECKOUT,
+                        stop_seconds=STOP_SECONDS[kind],
+                    )
+                )
+            yield pid, url
+
+    @asynccontextmanager
+    async def viewers(self) -> AsyncIterator[Helper]:
+        """Run a load client until the block ends."""
+        log = self._stack.home.log_of("bench-viewers")
+        async with helper("bench.prices.viewers", inherited_environment(), log) as one:
+            yield one
+
+    def _pids(self, pid: int, viewers: Helper) -> dict[str, int]:
+        nats = self._stack.processes["nats"].pid
+        assert nats is not None
+        return {
+            "server": pid,
+            "client": viewers.pid,
+            "publisher": self.publisher.pid,
+            "NATS": nats,
+        }
+
+
+@asynccontextmanager
+async def open_price_bench(
+    base_us: int, checkout: Path, tell: Callable[[str], None]
+) -> AsyncIterator[PriceBench]:
+    """Start what all measurements share. Raises `StackError`, `ChildFailed`, `CannotOpen`.
+
+    `base_us` is what versions count from; the node runs the code in `checkout`.
+    """
+    cores = chosen_cores()
+    allow_descriptors(DESCRIPTORS)
+    with on(cores.others if cores.server is not None else frozenset()):
+        stack = DevStack.temporary(only=SERVERS)
+        async with stack:
+            tell("starting Postgres and NATS")
+            await stack.wait_ready()
+            log = stack.home.log_of("bench-publisher")
+            env = {**inherited_environment(), **stack.env}
+            async with helper("bench.prices.publisher", env, log) as publisher:
+                bench = PriceBench(stack, publisher, base_us, cores, checkout, tell)
+                spec = PublisherSpec(stack.env["SHERWOOD_NATS_URL"], bench.names, base_us)
+                await publisher.tell(spec)
+                await bench.publish(0)
+                yield bench
+                tell("stopping")
+
+
+def rss_bytes(pid: int) -> int:
+    """Return the resident memory of a process."""
+    return int(psutil.Process(pid).memory_info().rss)
