@@ -11,13 +11,14 @@ from brokerage.storage.migrate import migrate
 
 
 @asynccontextmanager
-async def own_database(server_url: str) -> AsyncIterator[str]:
+async def own_database(server_url: str, *, migrated: bool = True) -> AsyncIterator[str]:
     """The URL of a new database with our schema; it is gone afterwards, whoever still uses it."""
     name = f"test_{uuid4().hex[:12]}"
     await _administer(server_url, f"CREATE DATABASE {name}")
     try:
         url = urlsplit(server_url)._replace(path=f"/{name}").geturl()
-        await migrate(url)
+        if migrated:
+            await migrate(url)
         yield url
     finally:
         await _administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")

@@ -34,12 +34,14 @@ PROGRESS = (
         epoch      bigint NOT NULL,
         session    text,
         trade_seq  bigint,
-        CHECK ((session IS NULL) = (trade_seq IS NULL))
+        traded_at  timestamptz,
+        CHECK (num_nulls(session, trade_seq, traded_at) IN (0, 3))
     ) WITH (fillfactor = 50)
     """,
     """
     COMMENT ON TABLE bar_progress IS
-        'The last trade that is in the bars, written with them; only the newest epoch may write.'
+        'The last trade that is in the bars and when it was emitted, written with them;
+         only the newest epoch may write.'
     """,
 )
 
