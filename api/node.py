@@ -20,6 +20,7 @@ from api.errors import ProblemError
 from api.order_workflows import OrderWorkflows
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.last_price import LastPrices
+from brokerage.bus.stream_control import StreamControl
 from brokerage.runtime.process import LOOP_LAG_SECONDS_MAX
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
@@ -37,7 +38,7 @@ HISTORY_READS_MAX: Final = 3
 READY_WITHOUT_SECONDS: Final = 10.0
 """What is away for longer than this is not this node's fault: it takes requests without."""
 
-PARTS: Final = ("pool", "bus", "temporal", "hub", "directory", "last_prices")
+PARTS: Final = ("pool", "bus", "temporal", "hub", "directory", "last_prices", "stream_control")
 
 Part = TypeVar("Part")
 
@@ -57,6 +58,7 @@ class NodeState(State):
     hub: Hub
     directory: Directory
     last_prices: LastPrices
+    stream_control: StreamControl
     history_reads: asyncio.Semaphore
 
     def __getattr__(self, name: str) -> Any:
@@ -117,6 +119,7 @@ async def open_node(state: NodeState) -> AsyncIterator[None]:
         state.hub = market.hub
         state.directory = market.directory
         state.last_prices = market.last_prices
+        state.stream_control = market.stream_control
 
     async def hold_bus() -> None:
         async with open_bus(settings.nats_url, "api") as bus:

@@ -16,6 +16,7 @@ Position = Literal["buy", "sell"]
 TimeInForceName = Literal["day", "gtc", "ioc"]
 ORDER_ID_EXAMPLE: Final = "0c7a9a6e-3f0b-5c53-8a5e-0a4f6f1f2b11"
 TIME_EXAMPLE: Final = "2026-11-23T14:30:00.123456Z"
+STREAM_ID_EXAMPLE: Final = "4f1c09ab72.5e0d3c6b7a8f91e2d4c3b5a6"
 TICKET_EXAMPLE: Final = "nVt6oXk2c3RlCg1hZ0pXxQZ7Jr0t2mYbV9sKd8Lw4uE_"
 
 
@@ -147,6 +148,13 @@ class TokenBody(BaseModel):
     token: str
     expiresAt: str = Field(examples=[TIME_EXAMPLE])
     user: str
+
+
+class StreamBody(BaseModel):
+    """A live stream and what it shows."""
+
+    streamId: str = Field(examples=[STREAM_ID_EXAMPLE])
+    symbols: list[str] = Field(examples=[["AAPL", "META"]])
 
 
 class TicketBody(BaseModel):

@@ -6,22 +6,28 @@ from dataclasses import dataclass
 
 from brokerage.bus.connection import Bus
 from brokerage.bus.last_price import LastPrices
+from brokerage.bus.stream_control import StreamControl, open_stream_control
 from streaming.directory import Directory, open_directory
 from streaming.hub import TERMS, Hub, Terms, open_hub
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Live prices, the directory, and reads of the last price."""
+    """Live prices, the directory, reads of the last price, and changes of any node's streams."""
 
     hub: Hub
     directory: Directory
     last_prices: LastPrices
+    stream_control: StreamControl
 
 
 @asynccontextmanager
 async def open_market(bus: Bus, terms: Terms = TERMS) -> AsyncIterator[Market]:
-    """All three as long as the block; raises `BusUnavailable` without a link to NATS."""
+    """All of it as long as the block; raises `BusUnavailable` without a link to NATS."""
     last_prices = LastPrices(bus)
-    async with open_directory(bus) as directory, open_hub(bus, last_prices, terms) as hub:
-        yield Market(hub, directory, last_prices)
+    async with (
+        open_directory(bus) as directory,
+        open_hub(bus, last_prices, terms) as hub,
+        open_stream_control(bus, hub.node_id, hub) as stream_control,
+    ):
+        yield Market(hub, directory, last_prices, stream_control)

@@ -1,13 +1,14 @@
-"""What belongs to a stream beside its events: the ticket that opens it."""
+"""What belongs to a stream beside its events: the ticket that opens it, and what it shows."""
 
 from fastapi import APIRouter, Request, Response
 
 from api.auth import CurrentUser
-from api.bodies import json_response
-from api.documentation import TOKEN_PROBLEMS, problems
+from api.bodies import json_response, read_json
+from api.documentation import TOKEN_PROBLEMS, body, problems
 from api.errors import ProblemError
-from api.schemas import TicketBody
-from brokerage.bus.connection import Bus
+from api.node import Node
+from api.prices_stream import Subscription, check_known
+from api.schemas import StreamBody, TicketBody
 from brokerage.bus.streams import TICKET_SECONDS
 from brokerage.bus.tickets import TICKETS_PER_USER_MAX, Tickets, TooManyTickets
 
@@ -22,15 +23,14 @@ router = APIRouter(tags=["prices"])
         **problems(*TOKEN_PROBLEMS, "too-many-tickets", "unavailable"),
     },
 )
-async def issue_ticket(request: Request, user: CurrentUser) -> Response:
+async def issue_ticket(user: CurrentUser, node: Node) -> Response:
     """For browsers' EventSource, which cannot send the token: `GET /subscribe?symbols=&ticket=`.
 
     Whoever shows it first has used it, through any node and whatever the answer. It carries no
     scope.
     """
-    bus: Bus = request.app.state.bus
     try:
-        ticket = await Tickets(bus).issue(user.user_id)
+        ticket = await Tickets(node.bus).issue(user.user_id)
     except TooManyTickets as error:
         raise ProblemError(
             "too-many-tickets",
@@ -41,3 +41,36 @@ async def issue_ticket(request: Request, user: CurrentUser) -> Response:
         {"ticket": ticket, "expiresInSeconds": TICKET_SECONDS},
         headers={"Cache-Control": "no-store"},
     )
+
+
+@router.patch(
+    "/subscribe/{stream_id}",
+    summary="Change what a live stream shows",
+    openapi_extra=body(Subscription),
+    responses={
+        200: {"model": StreamBody},
+        **problems(
+            *TOKEN_PROBLEMS,
+            "malformed-json",
+            "unsupported-media-type",
+            "invalid-request",
+            "unknown-field",
+            "unknown-symbol",
+            "stream-not-found",
+            "unavailable",
+        ),
+    },
+)
+async def change_stream(
+    request: Request, user: CurrentUser, node: Node, stream_id: str
+) -> Response:
+    """The new whole list, through any node; `stream_id` is that of the stream's `hello`.
+
+    The stream then has an event `prices` with the symbols that are new to it. It may be repeated;
+    of changes at once the one that came to the stream's node last is what it shows.
+    """
+    wanted = list(dict.fromkeys((await read_json(request, Subscription)).symbols))
+    check_known(node.directory, wanted)
+    if not await node.stream_control.change(stream_id, user.user_id, wanted):
+        raise ProblemError("stream-not-found", "you have no such stream")
+    return json_response({"streamId": stream_id, "symbols": wanted})

@@ -103,6 +103,9 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         405, "The address knows no such method", False, "See `/docs`."
     ),
     "order-not-found": ProblemKind(404, "No such order", False, "`GET /orders` lists your orders."),
+    "stream-not-found": ProblemKind(
+        404, "No such stream", False, "It may have ended: open a new one with what you want to see."
+    ),
     "too-late-to-cancel": ProblemKind(
         409, "The order has ended another way", False, "`order` says how."
     ),

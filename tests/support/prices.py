@@ -86,6 +86,7 @@ async def price_node(
         state.hub = market.hub
         state.directory = market.directory
         state.last_prices = market.last_prices
+        state.stream_control = market.stream_control
         await market.directory.wait()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server._serve([listener]))

@@ -75,6 +75,7 @@ async def test_unknown_address_and_method_are_problems(client: AsyncClient) -> N
         ("GET", "/subscribe?symbols=SPY"),
         ("POST", "/subscribe"),
         ("POST", "/stream-ticket"),
+        ("PATCH", "/subscribe/4f1c09ab72.5e0d3c6b"),
     ],
 )
 async def test_route_without_a_token_is_refused(
