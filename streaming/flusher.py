@@ -8,7 +8,7 @@ its viewer is passed over until that is through, and told then what it missed.
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine, Generator, Iterable
+from collections.abc import Coroutine, Generator, Iterable
 from itertools import chain
 from types import coroutine
 from typing import Any, Final
@@ -201,13 +201,12 @@ class Flusher:
             hit = changed & watch_list.topics
             if not hit:
                 continue
-            viewers: Collection[Viewer] = watch_list.viewers
-            if len(viewers) > 1:
-                viewers = tuple(viewers)  # some may leave while the loop turns
             told: int | None = None
             chunk = b""
-            for viewer in viewers:
-                if not self._writable(viewer):
+            # Some come and go while the loop turns. One that went to another list was told all of
+            # it; here it would be told of old symbols, and pass for told of its new ones' changes.
+            for viewer in tuple(watch_list.viewers):
+                if viewer.watch_list is not watch_list or not self._writable(viewer):
                     continue
                 if viewer.stamp != told:
                     told = viewer.stamp
