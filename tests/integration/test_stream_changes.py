@@ -325,7 +325,7 @@ async def test_stream_of_a_killed_process_is_not_found_through_another(
 
         async def is_gone() -> bool:
             answer = await alice.http.patch(f"/subscribe/{stream_id}", json={"symbols": ["SPY"]})
-            return answer.json()["code"] == "stream-not-found"
+            return bool(answer.json()["code"] == "stream-not-found")
 
         assert (changed.status_code, changed.json()["symbols"]) == (200, ["IBM"])
         await eventually(is_gone, "the stream is not found")
