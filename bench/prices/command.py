@@ -3,8 +3,10 @@
 import asyncio
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Final
 
 import typer
@@ -14,11 +16,22 @@ from rich.console import Console
 
 from bench.children import ChildFailed
 from bench.machine import describe, load_average
+from bench.prices.aims import aims, aims_grid, ratio
 from bench.prices.cores import chosen_cores
 from bench.prices.dialing import CannotOpen
+from bench.prices.path import Path as WholePath
+from bench.prices.path import whole_path
 from bench.prices.plan import FULL, LONG, QUICK, ROWS, Lengths, Row, parse_row
+from bench.prices.plot import draw
 from bench.prices.run import Kind, Measured, open_price_bench
-from bench.prices.tables import delivery_grid, load_grid, ratio
+from bench.prices.stalled import Stalled, stalled
+from bench.prices.tables import (
+    delivery_grid,
+    load_grid,
+    path_cores_grid,
+    path_grid,
+    stalled_grid,
+)
 from bench.tables import Grid, show, wide_console
 from devstack.errors import StackError
 from devstack.settings import CHECKOUT
@@ -26,6 +39,8 @@ from devstack.settings import CHECKOUT
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 console = wide_console()
 FAULTS_SHOWN: Final = 5
+PATH_WINDOWS: Final = 3
+"""The whole path is measured for so many windows: it has fewer updates."""
 
 
 class Environment(BaseSettings):
@@ -34,70 +49,128 @@ class Environment(BaseSettings):
     quick: bool = Field(default=False, validation_alias="QUICK")
 
 
+@dataclass
+class Results:
+    """All that a run measured."""
+
+    measured: list[Measured] = field(default_factory=list)
+    stalled: Stalled | None = None
+    path: WholePath | None = None
+
+    def grids(self) -> Iterator[Grid]:
+        """Every table."""
+        if self.measured:
+            yield delivery_grid(self.measured)
+            yield load_grid(self.measured)
+        if self.stalled:
+            yield stalled_grid(self.stalled)
+        if self.path:
+            yield path_grid(self.path)
+            yield path_cores_grid(self.path)
+        yield aims_grid(aims(self.measured, self.stalled, self.path))
+
+    def faults(self) -> Iterator[str]:
+        """What was wrong with recorded streams."""
+        for one in self.measured:
+            for fault in one.checked.faults[:FAULTS_SHOWN] if one.checked else []:
+                yield f"{one.row}: {fault}"
+
+
 @app.command()
 def prices(
     row: Annotated[
         list[str] | None,
-        typer.Option(help="Only this one, as 5000x200: viewers x updates/s offered to each."),
+        typer.Option(help="Only this row, as 5000x200: viewers x updates/s offered to each."),
     ] = None,
     only_hub: Annotated[bool, typer.Option("--only-hub", help="Without the baseline.")] = False,
+    only_stalled: Annotated[
+        bool, typer.Option("--stalled", help="Only what stalled viewers cost.")
+    ] = False,
+    only_path: Annotated[
+        bool, typer.Option("--path", help="Only the whole path, on a whole stack.")
+    ] = False,
     seconds: Annotated[float | None, typer.Option(help="Length of a window.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Runs of each, in turns.")] = None,
+    speed: Annotated[float, typer.Option(help="Of the market, for the whole path.")] = 20.0,
     checkout: Annotated[Path, typer.Option(help="The code the node runs.")] = CHECKOUT,
+    plot: Annotated[Path | None, typer.Option(help="Draw the rows into this file.")] = None,
     markdown: Annotated[bool, typer.Option(help="Print the tables in Markdown too.")] = True,
 ) -> None:
-    """Measure a node on a core of its own, and print tables."""
+    """Measure a node on a core of its own beside the usual way, then the whole path; print tables.
+
+    With `QUICK=1` only the first row, once, in under a minute.
+    """
     quick = Environment().quick
-    lengths = QUICK if quick else LONG
-    lengths = replace(
-        lengths,
-        window_seconds=seconds or lengths.window_seconds,
-        rounds=rounds or lengths.rounds,
-    )
+    lengths = _lengths(QUICK if quick else LONG, seconds, rounds)
     try:
         rows = [parse_row(text) for text in row or []]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    rows = rows or ([FULL] if quick else list(ROWS))
+    everything = not (quick or rows or only_stalled or only_path)
+    if not rows and not (only_stalled or only_path):
+        rows = [FULL] if quick else list(ROWS)
     kinds: tuple[Kind, ...] = ("hub",) if only_hub else ("hub", "usual")
     began, load_before = time.monotonic(), load_average()
+    run = Run(lengths, checkout.resolve())
     try:
-        measured = asyncio.run(_measure(rows, kinds, lengths, checkout.resolve()))
+        results = asyncio.run(
+            run.all(
+                rows, kinds, everything or only_stalled, speed if everything or only_path else 0
+            )
+        )
     except (StackError, ChildFailed, CannotOpen) as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
-    _tell(measured, [delivery_grid(measured), load_grid(measured)], markdown)
+    show(console, list(results.grids()), markdown)
+    for fault in results.faults():
+        console.print(fault, style="red", markup=False)
+    if plot:
+        draw(results.measured, plot)
     console.print(f"\nmachine: {describe()}", soft_wrap=True)
     console.print(f"cores: {chosen_cores().describe()}")
-    console.print(
-        f"command: {'QUICK=1 ' if quick else ''}python -m bench.prices "
-        f"{' '.join(sys.argv[1:])}".rstrip()
-    )
+    command = f"{'QUICK=1 ' if quick else ''}python -m bench.prices {' '.join(sys.argv[1:])}"
+    console.print(f"command: {command}".rstrip())
     console.print(f"{time.monotonic() - began:.0f} s; the machine's load before: {load_before:.2f}")
-    full = [one for one in measured if one.row == FULL]
-    if full and not only_hub:
-        hub = [one for one in full if one.kind == "hub"]
-        console.print(
-            f"hub/naive: {ratio(full):.1f}x delivered, p99 {hub[0].percentile_ms(99):.0f} ms"
-        )
+    full = [one for one in results.measured if one.row == FULL]
+    times = ratio(full)
+    if times is not None:
+        p99_ms = median(one.percentile_ms(99) for one in full if one.kind == "hub")
+        console.print(f"hub/naive: {times:.1f}x delivered, p99 {p99_ms:.0f} ms")
 
 
-async def _measure(
-    rows: list[Row], kinds: tuple[Kind, ...], lengths: Lengths, checkout: Path
-) -> list[Measured]:
-    base_us = time.monotonic_ns() // 1000
-    with Console(stderr=True).status("starting") as status:
-        async with open_price_bench(base_us, checkout, status.update) as bench:
-            return [
-                await bench.measure(kind, row, lengths)
-                for row in rows
-                for _ in range(lengths.rounds)
-                for kind in kinds
-            ]
+@dataclass(frozen=True)
+class Run:
+    """One run of the command."""
+
+    lengths: Lengths
+    checkout: Path
+
+    async def all(
+        self, rows: Sequence[Row], kinds: Sequence[Kind], with_stalled: bool, path_speed: float
+    ) -> Results:
+        """Measure what is wanted; servers of one row take turns, so that all meet a slow minute."""
+        results = Results()
+        base_us = time.monotonic_ns() // 1000
+        with Console(stderr=True).status("starting") as status:
+            if rows or with_stalled:
+                async with open_price_bench(base_us, self.checkout, status.update) as bench:
+                    results.measured = [
+                        await bench.measure(kind, row, self.lengths)
+                        for row in rows
+                        for _ in range(self.lengths.rounds)
+                        for kind in kinds
+                    ]
+                    if with_stalled:
+                        results.stalled = await stalled(bench, self.lengths.warm_up_seconds)
+            if path_speed:
+                seconds = PATH_WINDOWS * self.lengths.window_seconds
+                results.path = await whole_path(path_speed, seconds, status.update)
+        return results
 
 
-def _tell(measured: list[Measured], grids: list[Grid], markdown: bool) -> None:
-    show(console, grids, markdown)
-    for one in measured:
-        for fault in one.checked.faults[:FAULTS_SHOWN] if one.checked else []:
-            console.print(f"{one.row}: {fault}", style="red", markup=False)
+def _lengths(usual: Lengths, seconds: float | None, rounds: int | None) -> Lengths:
+    return replace(
+        usual,
+        window_seconds=seconds or usual.window_seconds,
+        rounds=rounds or usual.rounds,
+    )

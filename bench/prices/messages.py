@@ -53,7 +53,7 @@ class Watch(msgspec.Struct, tag=True):
     """Count for `seconds`, and take the ages in a part of the reads, drawn by chance.
 
     Ages are from the version (`base_us` is where it counts from), or, with None, from the time of
-    emission that each tick carries. With `stall` the slow viewers read nothing meanwhile.
+    emission that each tick carries. With `stall` the slow viewers read nothing until `Resume`.
     """
 
     seconds: float

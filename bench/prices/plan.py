@@ -52,7 +52,7 @@ class Lengths:
 
 
 LONG: Final = Lengths(warm_up_seconds=3, window_seconds=10, rounds=3)
-QUICK: Final = Lengths(warm_up_seconds=2, window_seconds=6, rounds=1)
+QUICK: Final = Lengths(warm_up_seconds=2, window_seconds=5, rounds=1)
 
 
 def parse_row(text: str) -> Row:

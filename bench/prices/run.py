@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import psutil
 
-from bench.children import server
+from bench.children import ChildFailed, server
 from bench.figures import percentile
 from bench.machine import CpuWatch
 from bench.prices.cores import Cores, CoreWatch, chosen_cores, on
@@ -60,6 +60,7 @@ class Measured:
     shares: Mapping[str, float]
     strangers: float
     rss_before: int
+    rss_opened: int
     rss_after: int
     checked: Checked | None
 
@@ -85,8 +86,13 @@ class Measured:
         return self.row.viewers / self.opened.seconds
 
     @property
+    def opened_bytes(self) -> float:
+        """What the server's memory grew by for each stream, with nothing published yet."""
+        return (self.rss_opened - self.rss_before) / self.row.viewers
+
+    @property
     def connection_bytes(self) -> float:
-        """What the server's memory grew by for each stream, under load."""
+        """The same at the end of the window."""
         return (self.rss_after - self.rss_before) / self.row.viewers
 
     def percentile_ms(self, percent: float) -> float:
@@ -113,19 +119,20 @@ class PriceBench:
         self.token_secret = stack.home.secret("token-secret")
         self._stack = stack
         self._checkout = checkout
-        self._tell = tell
+        self.tell = tell
 
     async def measure(self, kind: Kind, row: Row, lengths: Lengths) -> Measured:
         """Start the server, open the streams, warm up, measure, look at what was recorded."""
         async with self.serving(kind) as (pid, url), self.viewers() as viewers:
-            self._tell(f"{kind}, {row}: opening")
+            self.tell(f"{kind}, {row}: opening")
             rss_before = rss_bytes(pid)
             opened = await viewers.ask(self.open_command(kind, url, row.viewers), Opened)
             await asyncio.sleep(SETTLE_SECONDS)
-            self._tell(f"{kind}, {row}: warming up")
+            rss_opened = rss_bytes(pid)
+            self.tell(f"{kind}, {row}: warming up")
             await self.publish(row.ticks_per_second)
             await asyncio.sleep(lengths.warm_up_seconds)
-            self._tell(f"{kind}, {row}: measuring")
+            self.tell(f"{kind}, {row}: measuring")
             watch = CpuWatch([], self._pids(pid, viewers))
             core = CoreWatch(self.cores.server)
             await self.publish(row.ticks_per_second)
@@ -134,7 +141,7 @@ class PriceBench:
             rss_after = rss_bytes(pid)
             published = await self.publish(0)
             checked = await self.check(viewers) if kind == "hub" else None
-            self._tell(f"{kind}, {row}: stopping")
+            self.tell(f"{kind}, {row}: stopping")
         return Measured(
             kind=kind,
             row=row,
@@ -144,6 +151,7 @@ class PriceBench:
             shares={name: seconds / elapsed for name, seconds in used.items()},
             strangers=max(0.0, busy - used["server"]) / elapsed,
             rss_before=rss_before,
+            rss_opened=rss_opened,
             rss_after=rss_after,
             checked=checked,
         )
@@ -177,7 +185,7 @@ class PriceBench:
     @asynccontextmanager
     async def serving(self, kind: Kind) -> AsyncIterator[tuple[int, str]]:
         """Run a server on its core until the block ends; yields its pid and address."""
-        self._tell(f"{kind}: starting")
+        self.tell(f"{kind}: starting")
         ports = free_ports(["api", "temporal"], {})
         url = f"http://{HOST}:{ports['api']}"
         env = {
@@ -249,5 +257,8 @@ async def open_price_bench(
 
 
 def rss_bytes(pid: int) -> int:
-    """Return the resident memory of a process."""
-    return int(psutil.Process(pid).memory_info().rss)
+    """Return the resident memory of a server. Raises `ChildFailed` if it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess as error:
+        raise ChildFailed("the server ended under the load") from error

@@ -1,13 +1,17 @@
-"""What was measured as tables, and whether the aims were met."""
+"""What was measured, as tables."""
 
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Mapping, Sequence
+from typing import Final
 
+from bench.figures import percentile
+from bench.prices.path import ORDERS_PER_SECOND, VIEWERS, Path
 from bench.prices.run import Kind, Measured
+from bench.prices.stalled import ROW, SLOW, STALL_SECONDS, Stalled
 from bench.tables import Grid
 
-KINDS: dict[Kind, str] = {"hub": "Sherwood", "usual": "the usual way"}
-KILO = 1_000
+KINDS: Final[Mapping[Kind, str]] = {"hub": "Sherwood", "usual": "the usual way"}
+KILO: Final = 1_000
+MEGA: Final = 1_000_000
 
 
 def delivery_grid(measured: Sequence[Measured]) -> Grid:
@@ -21,6 +25,7 @@ def delivery_grid(measured: Sequence[Measured]) -> Grid:
             f"{one.percentile_ms(99):,.1f}",
             f"{one.shares['server']:.2f}",
             f"{one.opened_per_second:,.0f}",
+            f"{one.opened_bytes / KILO:.1f}",
             f"{one.connection_bytes / KILO:.1f}",
             f"{one.watched.bytes / max(1, one.watched.updates):.0f}",
             f"{one.watched.updates / max(1, one.watched.reads):.1f}",
@@ -35,9 +40,10 @@ def delivery_grid(measured: Sequence[Measured]) -> Grid:
         "age p99 ms",
         "core",
         "opened/s",
+        "kB opened",
         "kB a stream",
-        "B an update",
-        "updates a read",
+        "B/update",
+        "updates/read",
     )
     return Grid("Prices delivered by one node on one core", headings, rows)
 
@@ -88,8 +94,54 @@ def checked(one: Measured) -> str:
     return f"{one.checked.updates:,} updates in order"
 
 
-def ratio(measured: Sequence[Measured]) -> float:
-    """Return how many times the baseline was delivered: the median of runs taken in turns."""
-    hub = [one.delivered_per_second for one in measured if one.kind == "hub"]
-    usual = [one.delivered_per_second for one in measured if one.kind == "usual"]
-    return median(ours / theirs for ours, theirs in zip(hub, usual, strict=True))
+def stalled_grid(stalled: Stalled) -> Grid:
+    """Return the two windows of the viewers that read all the time."""
+    rows = [
+        (
+            name,
+            f"{window.updates / window.seconds:,.0f}",
+            f"{percentile(window.ages_ms, 50):.1f}",
+            f"{percentile(window.ages_ms, 99):.1f}",
+            f"{sizes[0] / MEGA:.1f} to {sizes[1] / MEGA:.1f}",
+        )
+        for name, window, sizes in (
+            ("all read", stalled.before, (stalled.rss[0], stalled.rss[0])),
+            (f"{SLOW} stalled", stalled.during, (stalled.rss[0], stalled.rss[2])),
+        )
+    ]
+    title = f"{ROW.viewers - SLOW} of {ROW} beside {SLOW} that stall for {STALL_SECONDS:g} s"
+    headings = ("", "delivered/s", "age p50 ms", "age p99 ms", "node, MB")
+    return Grid(title, headings, rows)
+
+
+def path_grid(path: Path) -> Grid:
+    """Return ages from the trade's emission, and the orders beside them."""
+    samples = path.orders.samples
+    rows = [
+        (
+            f"prices to {VIEWERS:,} viewers",
+            f"{path.watched.updates / path.watched.seconds:,.0f}",
+            f"{path.percentile_ms(50):.0f}",
+            f"{path.percentile_ms(99):.0f}",
+            f"{max(path.watched.ages_ms, default=0):.0f}",
+            f"{path.watched.lost} streams lost",
+        ),
+        (
+            f"orders, {ORDERS_PER_SECOND:g}/s",
+            f"{samples.rate:.1f}",
+            f"{samples.percentile_ms(50):.0f}",
+            f"{samples.percentile_ms(99):.0f}",
+            f"{max(samples.latencies_ms, default=0):.0f}",
+            f"{sum(n for ending, n in samples.endings.items() if ending != '201')} not 201",
+        ),
+    ]
+    headings = ("", "per s", "p50 ms", "p99 ms", "max ms", "")
+    return Grid(f"The whole path, market at {path.speed:g}x", headings, rows)
+
+
+def path_cores_grid(path: Path) -> Grid:
+    """Return what each process took meanwhile."""
+    busy = sorted(path.shares.items(), key=lambda one: -one[1])
+    rows = [(name, f"{share:.2f}") for name, share in busy]
+    rows.append(("all", f"{sum(path.shares.values()):.2f}"))
+    return Grid("Where the whole path's time goes, in cores", ("process", "cores"), rows)

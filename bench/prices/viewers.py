@@ -67,6 +67,7 @@ class Viewers:
         self._poll.register(sys.stdin.fileno(), select.EPOLLIN)
         self._sockets: dict[int, socket] = {}
         self._slow: dict[int, bytearray] = {}
+        self._stalled: set[int] = set()
         self._recorded: dict[int, bytearray] = {}
         self._watch_lists: dict[int, list[str]] = {}
 
@@ -109,8 +110,9 @@ class Viewers:
 
     def _watch(self, command: Watch) -> Watched:
         if command.stall:
-            for descriptor in self._slow:
+            for descriptor in self._slow.keys() - self._stalled:
                 self._poll.unregister(descriptor)
+                self._stalled.add(descriptor)
         before = time.process_time()
         watched = self._read(command.seconds, Ages(command.sampled, command.base_us))
         watched.cpu_seconds = time.process_time() - before
@@ -120,6 +122,7 @@ class Viewers:
         for descriptor, kept in self._slow.items():
             kept.clear()
             self._poll.register(descriptor, select.EPOLLIN)
+        self._stalled.clear()
         since_us = time.monotonic_ns() // 1000 - command.base_us
         self._read(command.seconds)
         found = [stale(bytes(kept), since_us) for kept in self._slow.values()]
