@@ -148,3 +148,10 @@ class Hello(Answer, frozen=True, kw_only=True):
 
     stream_id: str | None = None
     heartbeat_seconds: float | None = None
+
+
+class StreamTicket(Answer, frozen=True, kw_only=True):
+    """What opens one stream, once, within its seconds: `GET /subscribe?symbols=&ticket=`."""
+
+    ticket: str
+    expires_in_seconds: float

@@ -5,15 +5,16 @@ connection begins with the newest price of every symbol asked for.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
+from urllib.parse import quote
 
 import msgspec
 
 from client._transport import Transport
-from client.errors import SherwoodError, Unreachable
+from client.errors import NotFound, SherwoodError, Unreachable
 from client.models import Hello, Tick
 from client.retry import Backoff
 from client.sse import EventDecoder, EventTooLarge, ServerEvent
@@ -60,73 +61,185 @@ class Disconnected:
 PriceEvent = Connected | Prices | Stale | Live | Disconnected
 
 
-async def follow_prices(
-    transport: Transport, symbols: tuple[str, ...], backoff: Backoff = RECONNECT
-) -> AsyncGenerator[PriceEvent, None]:
-    """Yield what happens to `symbols`, for ever.
+class PriceStream:
+    """The live prices of some symbols, for ever: iterate over what happens to them.
 
-    Raises a Problem when the server refuses the stream (an unknown symbol, no token), and
-    Unreachable when the first connection does not come about.
+    One reader, who closes it (`contextlib.aclosing`) when done; `change` may be called meanwhile
+    by anybody. Iterating raises a Problem when the server refuses the stream (an unknown symbol, no
+    token), and Unreachable when the first connection does not come about.
     """
-    failures, was_connected, asked_seconds = 0, False, 0.0
-    while True:
-        decoder = EventDecoder()
-        reason = "the server ended the stream"
-        try:
-            async with aclosing(_events(transport, symbols, decoder)) as events:
-                async for event in events:
-                    # Not at `Connected`: a server that greets and hangs up must be backed off from.
-                    if isinstance(event, Prices):
-                        failures, was_connected = 0, True
-                    yield event
-        except SherwoodError as error:
-            if not error.retryable or (not was_connected and failures + 1 >= FIRST_CONNECTS_MAX):
+
+    def __init__(
+        self, transport: Transport, symbols: tuple[str, ...], backoff: Backoff = RECONNECT
+    ) -> None:
+        self._transport = transport
+        self._backoff = backoff
+        self._symbols = symbols
+        self._changing = asyncio.Lock()
+        self._connection: _Connection | None = None
+        self._events = self._follow()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What is wanted: what every connection from now on asks for."""
+        return self._symbols
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PriceEvent:
+        return await anext(self._events)
+
+    async def aclose(self) -> None:
+        """End the stream."""
+        await self._events.aclose()
+
+    async def change(self, symbols: Iterable[str]) -> None:
+        """Watch `symbols` instead of those watched now. Changes are made in turn; the last stays.
+
+        What is new comes as `Prices`; of what is not wanted any more some may still be on its way.
+        Where the open stream turns out to have ended it is left, and the next one asks for
+        `symbols`. Without a connection only that happens, and if the server refuses them then, it
+        is the iteration that raises.
+
+        Raises Refused for what the server does not take: nothing is changed then. After Unavailable
+        and Unreachable it may be; the next connection asks for `symbols` in any case.
+        """
+        async with self._changing:
+            before, self._symbols = self._symbols, tuple(symbols)
+            try:
+                await self._tell()
+            except SherwoodError as error:
+                if not error.retryable:
+                    self._symbols = before
                 raise
-            reason = str(error)
-            asked_seconds = error.retry_after_seconds or 0.0
-        failures += 1
-        retry_seconds = max(
-            backoff.delay_seconds(failures), asked_seconds, decoder.retry_seconds or 0.0
-        )
-        asked_seconds = 0.0
-        yield Disconnected(reason, retry_seconds)
-        await transport.sleep(retry_seconds)
 
+    async def _tell(self) -> None:
+        """Tell the server what is wanted, where a stream is open."""
+        connection = self._connection
+        if connection is None:
+            return
+        path = f"/subscribe/{quote(connection.stream_id, safe='')}"
+        try:
+            await self._transport.request("PATCH", path, json={"symbols": list(self._symbols)})
+        except NotFound:
+            connection.leave()
 
-async def _events(
-    transport: Transport, symbols: tuple[str, ...], decoder: EventDecoder
-) -> AsyncGenerator[PriceEvent, None]:
-    """Yield the events of one connection until it ends. Raises Unreachable when it goes silent."""
-    silence_max_seconds = HEARTBEATS_MISSED_MAX * HEARTBEAT_DEFAULT_SECONDS
-    body = {"symbols": list(symbols)}
-    async with transport.stream("POST", "/subscribe", json=body) as response:
-        chunks = response.aiter_bytes()
+    async def _take(
+        self, connection: "_Connection", stream_id: str, asked: tuple[str, ...]
+    ) -> None:
+        """From now on changes go to this connection; it is told of one that came meanwhile."""
+        connection.stream_id, self._connection = stream_id, connection
+        if asked != self._symbols:
+            async with self._changing:
+                await self._tell()
+
+    async def _follow(self) -> AsyncGenerator[PriceEvent, None]:
+        failures, was_connected, asked_seconds = 0, False, 0.0
         while True:
+            decoder = EventDecoder()
+            reason = "the server ended the stream"
             try:
-                async with asyncio.timeout(silence_max_seconds):
-                    chunk = await anext(chunks, None)
-            except TimeoutError as error:
-                raise Unreachable(f"silent for {silence_max_seconds:g} s") from error
-            if chunk is None:
-                return
-            try:
-                for event in decoder.feed(chunk):
-                    if event.name == "hello":
-                        hello = msgspec.json.decode(event.data, type=Hello)
-                        if hello.heartbeat_seconds:
-                            silence_max_seconds = HEARTBEATS_MISSED_MAX * hello.heartbeat_seconds
-                        yield Connected(hello.stream_id)
-                    else:
-                        known = _read(event)
-                        if known is not None:
-                            yield known
-            except (msgspec.DecodeError, EventTooLarge) as error:
-                raise Unreachable(f"unreadable stream: {error!r}") from error
+                async with aclosing(self._connect(decoder)) as events:
+                    async for event in events:
+                        # Not at `Connected`: a server that greets and hangs up must be backed off
+                        # from.
+                        if isinstance(event, Prices):
+                            failures, was_connected = 0, True
+                        yield event
+            except _Left:
+                yield Disconnected("the server no longer has the stream", 0.0)
+                continue
+            except SherwoodError as error:
+                if not error.retryable or (
+                    not was_connected and failures + 1 >= FIRST_CONNECTS_MAX
+                ):
+                    raise
+                reason = str(error)
+                asked_seconds = error.retry_after_seconds or 0.0
+            failures += 1
+            retry_seconds = max(
+                self._backoff.delay_seconds(failures), asked_seconds, decoder.retry_seconds or 0.0
+            )
+            asked_seconds = 0.0
+            yield Disconnected(reason, retry_seconds)
+            await self._transport.sleep(retry_seconds)
+
+    async def _connect(self, decoder: EventDecoder) -> AsyncGenerator[PriceEvent, None]:
+        """Yield the events of one connection until it ends.
+
+        Raises Unreachable when it goes silent, and _Left when it is to be left.
+        """
+        silence_max_seconds = HEARTBEATS_MISSED_MAX * HEARTBEAT_DEFAULT_SECONDS
+        asked = self._symbols
+        body = {"symbols": list(asked)}
+        connection = _Connection()
+        try:
+            async with self._transport.stream("POST", "/subscribe", json=body) as response:
+                chunks = response.aiter_bytes()
+                while (chunk := await connection.next(chunks, silence_max_seconds)) is not None:
+                    for event in _decoded(decoder, chunk):
+                        if not isinstance(event, Hello):
+                            yield event
+                            continue
+                        if event.heartbeat_seconds:
+                            silence_max_seconds = HEARTBEATS_MISSED_MAX * event.heartbeat_seconds
+                        if event.stream_id is not None:
+                            await self._take(connection, event.stream_id, asked)
+                        yield Connected(event.stream_id)
+        finally:
+            self._connection = None
 
 
-def _read(event: ServerEvent) -> PriceEvent | None:
+class _Left(Exception):
+    """The connection is given up for a new one."""
+
+
+class _Connection:
+    """The open stream: where it is waited for, and from where that can be ended."""
+
+    def __init__(self) -> None:
+        self.stream_id = ""
+        self._left = False
+        self._wait: asyncio.Timeout | None = None
+
+    def leave(self) -> None:
+        """Let the wait for the next chunk, this one or a later one, end with _Left."""
+        self._left = True
+        if self._wait is not None and not self._wait.expired():
+            self._wait.reschedule(asyncio.get_running_loop().time())
+
+    async def next(self, chunks: AsyncIterator[bytes], silence_max_seconds: float) -> bytes | None:
+        """Return the next chunk, None at the end. Raises Unreachable after too long a silence."""
+        if self._left:
+            raise _Left
+        try:
+            async with asyncio.timeout(silence_max_seconds) as self._wait:
+                return await anext(chunks, None)
+        except TimeoutError as error:
+            if self._left:
+                raise _Left from error
+            raise Unreachable(f"silent for {silence_max_seconds:g} s") from error
+        finally:
+            self._wait = None
+
+
+def _decoded(decoder: EventDecoder, chunk: bytes) -> Iterator[PriceEvent | Hello]:
+    """Yield what a chunk completes. Raises Unreachable for what nobody can read."""
+    try:
+        for event in decoder.feed(chunk):
+            known = _read(event)
+            if known is not None:
+                yield known
+    except (msgspec.DecodeError, EventTooLarge) as error:
+        raise Unreachable(f"unreadable stream: {error!r}") from error
+
+
+def _read(event: ServerEvent) -> PriceEvent | Hello | None:
     """Return what an event means; None for one that a later server may have added."""
     match event.name:
+        case "hello":
+            return msgspec.json.decode(event.data, type=Hello)
         case "prices":
             return Prices(msgspec.json.decode(event.data, type=tuple[Tick, ...]))
         case "stale":

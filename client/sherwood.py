@@ -2,13 +2,13 @@
 
 async with Sherwood("http://127.0.0.1:8000", auth=BearerToken(token)) as sherwood:
     placement = await sherwood.place("buy", "META", 10, price_cents=52_210)
-    async with aclosing(sherwood.prices(["META"])) as events:
-        async for event in events:
+    async with aclosing(sherwood.prices(["META"])) as stream:
+        async for event in stream:
             ...
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
@@ -35,11 +35,12 @@ from client.models import (
     Placement,
     Portfolio,
     Position,
+    StreamTicket,
     SymbolPage,
     TimeInForce,
     Token,
 )
-from client.prices import PriceEvent, follow_prices
+from client.prices import PriceStream
 from client.retry import Backoff, Retry, RetryPolicy
 
 _POLL: Final = Backoff(first_seconds=0.2, max_seconds=2.0)
@@ -177,12 +178,17 @@ class Sherwood:
         path = f"/symbol/{quote(name, safe='')}"
         return read(await self._transport.request("GET", path), ListedSymbol)
 
-    def prices(self, symbols: Iterable[str]) -> AsyncGenerator[PriceEvent, None]:
+    def prices(self, symbols: Iterable[str]) -> PriceStream:
         """Return the live prices of `symbols`, reconnecting for ever once connected.
 
-        Close it (`contextlib.aclosing`) when done. See `client.prices`.
+        Close it (`contextlib.aclosing`) when done; its `change` watches other symbols. See
+        `client.prices`.
         """
-        return follow_prices(self._transport, tuple(symbols))
+        return PriceStream(self._transport, tuple(symbols))
+
+    async def stream_ticket(self) -> StreamTicket:
+        """Return a ticket that opens one stream, for a browser that cannot send the token."""
+        return read(await self._transport.request("POST", "/stream-ticket"), StreamTicket)
 
     async def wait_for_outcome(self, order: Order, timeout_seconds: float) -> Order:
         """Return the order once the exchange has said yes or no to it, or as last seen."""

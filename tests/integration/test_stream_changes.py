@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,20 @@ import pytest
 
 from api.prices_stream import SYMBOLS_MAX
 from brokerage.bus.market_facts import MarketFacts
+from brokerage.bus.streams import TICKET_SECONDS
 from brokerage.contracts.problems import PROBLEMS
+from client.auth import BearerToken
+from client.errors import Refused
+from client.models import Tick
+from client.prices import Connected, Prices, PriceStream
+from client.sherwood import Sherwood
 from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually
 from tests.support.feeds import following_feed
 from tests.support.nats_server import NatsServer, nats_server
 from tests.support.ports import free_port
-from tests.support.prices import Heard, Node, price_node, viewing
+from tests.support.prices import Heard, Node, price_node, signed_by, viewing
 from tests.support.running import running
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
@@ -289,6 +295,36 @@ async def test_without_nats_only_what_the_streams_own_node_already_follows_can_b
         await eventually(is_changed, "it can be had again")
         await exchange.send(exchange.trade("META", 7))
         await eventually(lambda: heard.price("META") == 7, "the new symbol is shown")
+
+
+async def test_client_changes_what_it_watches(
+    exchange: ScriptedFeed, nodes: tuple[Node, Node]
+) -> None:
+    node, _ = nodes
+    auth = BearerToken(signed_by("alice")["authorization"].removeprefix("Bearer "))
+    async with (
+        Sherwood(node.url, auth=auth) as sherwood,
+        aclosing(sherwood.prices(["AAPL"])) as stream,
+    ):
+        assert isinstance(await anext(stream), Connected)
+        assert [tick.symbol for tick in await ticks_of(stream)] == ["AAPL"]
+
+        with pytest.raises(Refused, match="unknown-symbol"):
+            await stream.change(["NONE"])
+        await stream.change(["META"])
+
+        assert [(tick.symbol, tick.price_cents) for tick in await ticks_of(stream)] == [
+            ("META", 52_210)
+        ]
+        assert (await sherwood.stream_ticket()).expires_in_seconds == TICKET_SECONDS
+        assert node.market.hub.viewers == 1
+
+
+async def ticks_of(stream: PriceStream) -> tuple[Tick, ...]:
+    async for event in stream:
+        if isinstance(event, Prices):
+            return event.ticks
+    raise AssertionError("the stream ended")
 
 
 async def test_stream_of_a_killed_process_is_not_found_through_another(

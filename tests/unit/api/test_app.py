@@ -273,3 +273,12 @@ async def test_openapi_lists_the_codes_of_every_route(client: AsyncClient) -> No
     assert {"unknown-symbol", "idempotency-key-reused", "feed-stale"} <= documented
     assert place["requestBody"]["required"]
     assert place["parameters"][0]["name"] == "Idempotency-Key"
+
+
+async def test_openapi_describes_what_belongs_to_a_stream(client: AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+
+    change = paths["/subscribe/{stream_id}"]["patch"]
+    assert {"200", "401", "404", "422", "503"} <= change["responses"].keys()
+    assert "symbols" in change["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert {"200", "401", "429", "503"} <= paths["/stream-ticket"]["post"]["responses"].keys()

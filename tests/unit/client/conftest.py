@@ -1,12 +1,15 @@
 """Fixtures of the client's tests."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from client._session import Wiring
+from client.auth import BearerToken
 from client.cli import app
+from client.sherwood import Sherwood
 from tests.unit.client.fake_sherwood import FakeSherwood, Naps, Run
 
 
@@ -36,3 +39,11 @@ def run(server: FakeSherwood, naps: Naps, tmp_path: Path) -> Run:
         return CliRunner().invoke(app, list(words), env=environment, obj=wiring)
 
     return invoke
+
+
+@pytest.fixture
+async def sherwood(server: FakeSherwood, naps: Naps) -> AsyncIterator[Sherwood]:
+    async with Sherwood(
+        "http://sherwood.test", auth=BearerToken("t0ken"), sleep=naps, http_transport=server
+    ) as client:
+        yield client

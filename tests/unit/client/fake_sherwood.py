@@ -53,6 +53,13 @@ TICK: dict[str, Any] = {
     "v": 7,
 }
 
+HELLO = b'event: hello\ndata: {"streamId": "s1", "heartbeatSeconds": 5}\n\n'
+
+
+def prices(**changes: object) -> bytes:
+    """Return an event with one tick."""
+    return b"event: prices\ndata: " + msgspec.json.encode([TICK | changes]) + b"\n\n"
+
 
 def problem(status: int, code: str, *, headers: dict[str, str] | None = None, **more: Any) -> Step:
     """Return an error as the server writes it."""

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -6,7 +7,6 @@ import httpx
 import msgspec
 import pytest
 
-from client.auth import BearerToken
 from client.errors import Refused, Unreachable
 from client.models import Tick
 from client.prices import (
@@ -20,21 +20,14 @@ from client.prices import (
 )
 from client.sherwood import Sherwood
 from client.watch import PriceBoard
-from tests.unit.client.fake_sherwood import TICK, FakeSherwood, Naps, event_stream, problem
-
-HELLO = b'event: hello\ndata: {"streamId": "s1", "heartbeatSeconds": 5}\n\n'
-
-
-def prices(**changes: object) -> bytes:
-    return b"event: prices\ndata: " + json.dumps([TICK | changes]).encode() + b"\n\n"
-
-
-@pytest.fixture
-async def sherwood(server: FakeSherwood, naps: Naps) -> AsyncIterator[Sherwood]:
-    async with Sherwood(
-        "http://sherwood.test", auth=BearerToken("t0ken"), sleep=naps, http_transport=server
-    ) as client:
-        yield client
+from tests.unit.client.fake_sherwood import (
+    HELLO,
+    FakeSherwood,
+    Naps,
+    event_stream,
+    prices,
+    problem,
+)
 
 
 async def first(sherwood: Sherwood, event_max: int) -> list[PriceEvent]:
@@ -115,8 +108,6 @@ async def test_silent_stream_is_left(server: FakeSherwood, sherwood: Sherwood) -
         async def __aiter__(self) -> AsyncIterator[bytes]:
             yield b'event: hello\ndata: {"heartbeatSeconds": 0.01}\n\n'
             await never.wait()
-
-    import asyncio
 
     never = asyncio.Event()
     server.answer("POST", "/subscribe", httpx.Response(200, stream=Silent()))
