@@ -34,7 +34,7 @@ log = structlog.get_logger()
 SILENCE_SECONDS: Final = 3.0
 """Without a heartbeat for this long the connection counts as dead."""
 OPEN_SECONDS: Final = 5.0
-LOCATE_SECONDS: Final = 2.0
+LOCATE_SECONDS: Final = 0.5
 BACKOFF_SECONDS_MAX: Final = 1.0
 STEADY_SECONDS: Final = 5.0
 """A connection that lived this long was a good one: the next attempt is made at once."""

@@ -13,10 +13,11 @@ from typing import Final
 import msgspec
 import structlog
 
+from brokerage.bus.beat import Resend, decode_beat
 from brokerage.bus.connection import Bus, BusUnavailable
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.tick import EPOCH_SHIFT
-from brokerage.contracts.subjects import FEED_BEAT, price_subject
+from brokerage.contracts.subjects import FEED_BEAT, FEED_RESEND, price_subject
 from brokerage.runtime.tasks import TaskSet
 from streaming import hub_metrics
 from streaming.flusher import Flusher
@@ -48,13 +49,6 @@ class Terms:
 
 
 TERMS: Final = Terms()
-
-
-class _Beat(msgspec.Struct):
-    epoch: int = 0
-
-
-_decode_beat = msgspec.json.Decoder(_Beat).decode
 
 
 class Hub:
@@ -290,12 +284,16 @@ class Hub:
 
     def _beat(self, payload: bytes) -> None:
         try:
-            epoch = _decode_beat(payload).epoch
+            epoch = decode_beat(payload).epoch
         except msgspec.DecodeError as error:
             log.warning("beat_unreadable", error=str(error))
             return
         if epoch < self._epoch:
             hub_metrics.FENCED.inc()
+            # Of a feed that was replaced it means nothing. Should the counter of epochs have been
+            # lost, the feed claims a newer one when it hears this.
+            resend = msgspec.json.encode(Resend(self._epoch))
+            self._tasks.spawn(self._bus.notify(FEED_RESEND, resend), "hub-resend")
             return
         self._epoch = epoch
         hub_metrics.EPOCH.set(epoch)

@@ -30,4 +30,6 @@ async def open_market(bus: Bus, terms: Terms = TERMS) -> AsyncIterator[Market]:
         open_hub(bus, last_prices, terms) as hub,
         open_stream_control(bus, hub.node_id, hub) as stream_control,
     ):
+        # The hub hears who the feed is now; what an earlier one left is no price to trade on.
+        last_prices.v_min = lambda: hub.v_min
         yield Market(hub, directory, last_prices, stream_control)

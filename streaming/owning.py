@@ -22,7 +22,7 @@ from streaming.ticks import TickBoard
 
 log = structlog.get_logger()
 
-SILENT_SECONDS: Final = 10.0
+SILENT_SECONDS: Final = 5.0
 """An owner that sent no beat for this long says that it is not ready."""
 RESEND_PAUSE_SECONDS: Final = 0.5
 """All symbols are published again at most this often, however many ask."""

@@ -1,37 +1,64 @@
 """The last tick of each symbol, read from the stream that keeps one message a subject."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 from nats.aio.msg import Msg
 
+from brokerage.bus.beat import Resend
 from brokerage.bus.connection import Bus, BusUnavailable, bus_errors
-from brokerage.bus.tick import Tick, decode_tick
-from brokerage.contracts.subjects import PRICES_STREAM, price_subject
+from brokerage.bus.tick import EPOCH_SHIFT, Tick, decode_tick, version_of
+from brokerage.contracts.subjects import FEED_RESEND, PRICES_STREAM, price_subject
 
 DIRECT_GET: Final = f"$JS.API.DIRECT.GET.{PRICES_STREAM}"
 ANSWER_SECONDS: Final = 2.0
 MULTI_MAX: Final = 256
 """The server refuses more than 1,024 in one request; smaller ones let others in between."""
 PAGE_MAX: Final = 1_000
+RESEND_SECONDS: Final = 0.05
+"""The feed publishes everything again within this time of being asked."""
 
 
 class LastPrices:
-    """Reads of the last-value stream. All raise `BusUnavailable` when nobody answers in time."""
+    """Reads of the last-value stream. All raise `BusUnavailable` when nobody answers in time.
+
+    `v_min` gives the least version that counts. A process that stopped being the feed while it was
+    frozen may have overwritten newer ticks by what only then left its buffers: such a one is asked
+    for again and, if it stays, counts as none.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self.v_min: Callable[[], int] = lambda: 0
 
     async def get(self, symbol: str) -> Tick | None:
         """The last tick; None if the symbol never traded."""
-        subject = f"{DIRECT_GET}.{price_subject(symbol)}"
-        payload = await self._bus.request(subject, b"", ANSWER_SECONDS)
-        return decode_tick(payload) if payload else None
+        fragment = (await self.fragments([symbol])).get(symbol)
+        return None if fragment is None else decode_tick(fragment)
 
     async def fragments(self, symbols: Sequence[str]) -> dict[str, bytes]:
         """The last tick of each of `symbols` as it was encoded; those never traded are absent."""
+        found = await self._read(symbols)
+        if old := self._old_in(found):
+            epoch = msgspec.json.encode(Resend(self.v_min() >> EPOCH_SHIFT))
+            await self._bus.notify(FEED_RESEND, epoch)
+            await asyncio.sleep(RESEND_SECONDS)
+            found |= await self._read(old)
+            for symbol in self._old_in(found):
+                del found[symbol]
+        return found
+
+    def _old_in(self, found: dict[str, bytes]) -> list[str]:
+        v_min = self.v_min()
+        return [symbol for symbol, fragment in found.items() if version_of(fragment) < v_min]
+
+    async def _read(self, symbols: Sequence[str]) -> dict[str, bytes]:
+        if len(symbols) == 1:
+            subject = f"{DIRECT_GET}.{price_subject(symbols[0])}"
+            payload = await self._bus.request(subject, b"", ANSWER_SECONDS)
+            return {symbols[0]: payload} if payload else {}
         found: dict[str, bytes] = {}
         for start in range(0, len(symbols), MULTI_MAX):
             named = {price_subject(symbol): symbol for symbol in symbols[start : start + MULTI_MAX]}
@@ -41,7 +68,7 @@ class LastPrices:
         return found
 
     async def all(self) -> list[Tick]:
-        """The last tick of every symbol that ever traded, sorted by symbol."""
+        """The last tick of every symbol that ever traded, sorted by symbol; old ones too."""
         newest: dict[str, bytes] = {}
         start = 1
         while True:

@@ -41,6 +41,16 @@ class NatsServer:
             self._process.kill()
             await self._process.wait()
 
+    def pause(self) -> None:
+        """Freeze it: connections stay open and nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
 
 @asynccontextmanager
 async def nats_server(folder: Path) -> AsyncIterator[NatsServer]:

@@ -45,6 +45,14 @@ class Running:
             self._process.kill()
         return await self.end()
 
+    def pause(self) -> None:
+        """Freeze it: its connections stay open and nothing answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
     async def end(self) -> int:
         """Wait for its end; returns its exit code."""
         async with asyncio.timeout(20):

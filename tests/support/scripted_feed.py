@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from exchange.protocol import (
     DayStatistics,
@@ -34,12 +35,18 @@ class ScriptedFeed:
         self.members: list[Execution] = []
         self.queries: list[dict[str, str]] = []
         self.beating = True
+        self.connections_max = 0
         self._connections: set[ServerConnection] = set()
 
     @property
     def connected(self) -> bool:
         """True while somebody follows."""
         return bool(self._connections)
+
+    @property
+    def connections(self) -> int:
+        """How many follow now."""
+        return len(self._connections)
 
     def trade(self, symbol: str, price_cents: int, shares: int = 10) -> Trade:
         """Note the next trade without sending it: `send` does, or a replay."""
@@ -60,7 +67,8 @@ class ScriptedFeed:
         """Send one frame to everybody connected."""
         frame = msgspec.json.encode(list(messages)).decode()
         for connection in list(self._connections):
-            await connection.send(frame)
+            with suppress(ConnectionClosed):
+                await connection.send(frame)
 
     async def cut(self) -> None:
         """End all connections without a word."""
@@ -90,6 +98,7 @@ class ScriptedFeed:
         opening += self.members[int(query["afterMember"]) :]
         await connection.send(msgspec.json.encode(opening).decode())
         self._connections.add(connection)
+        self.connections_max = max(self.connections_max, self.connections)
         try:
             await connection.wait_closed()
         finally:
