@@ -10,6 +10,7 @@ from tests.support.eventually import eventually
 from tests.support.feeds import following_feed
 from tests.support.nats_server import NatsServer, nats_server
 from tests.support.prices import (
+    SETTINGS,
     Heard,
     Node,
     comes_true,
@@ -305,3 +306,51 @@ async def test_many_viewers_at_once_share_one_subscription(
 async def _sees_a_change(node: Node) -> None:
     async with viewing(node.url, ["META"], snapshot_seen) as heard:
         await eventually(lambda: heard.price("META") == 4_242, "the change is seen")
+
+
+async def test_user_with_many_streams_is_told_to_close_one(
+    exchange: ScriptedFeed, nats: NatsServer
+) -> None:
+    few = SETTINGS.model_copy(update={"streams_per_user_max": 1})
+    async with (
+        following_feed(exchange.url, nats.url),
+        price_node(nats.url, settings=few) as node,
+        node.http("alice") as alice,
+        node.http("bob") as bob,
+    ):
+        query = {"symbols": "AAPL"}
+        async with alice.stream("GET", "/subscribe", params=query) as first:
+            refused = await alice.get("/subscribe", params=query)
+            async with bob.stream("GET", "/subscribe", params=query) as other:
+                assert (first.status_code, other.status_code) == (200, 200)
+        await eventually(lambda: node.market.hub.viewers == 0, "both are closed")
+        async with alice.stream("GET", "/subscribe", params=query) as again:
+            assert again.status_code == 200
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "too-many-streams")
+    assert 2 <= int(refused.headers["retry-after"]) <= 10
+
+
+async def test_stream_is_opened_by_get_and_post_only(node: Node) -> None:
+    async with node.http() as client:
+        answer = await client.put("/subscribe", json={"symbols": ["AAPL"]})
+
+    assert (answer.status_code, answer.json()["code"]) == (405, "method-not-allowed")
+
+
+async def test_changed_stream_shows_the_new_symbols_and_no_others(
+    exchange: ScriptedFeed, node: Node
+) -> None:
+    hub = node.market.hub
+    async with viewing(node.url, ["AAPL", "META"], snapshot_seen) as heard:
+        stream_id = heard.events[0][1]["streamId"]
+        assert not await hub.change(stream_id, "somebody-else", ["BRK.B"])
+        assert not await hub.change("no-such.stream", "viewer", ["BRK.B"])
+        assert await hub.change(stream_id, "viewer", ["BRK.B", "AAPL"])
+        await eventually(lambda: heard.price("BRK.B") == 40_000, "the new symbol is shown")
+
+        await exchange.send(exchange.trade("META", 52_000), exchange.trade("AAPL", 15_777))
+        await eventually(lambda: heard.price("AAPL") == 15_777, "what stayed goes on")
+
+        assert heard.ticks["META"]["priceInCents"] is None
+        assert [tick["symbol"] for tick in heard.events[2][1]] == ["BRK.B"]
