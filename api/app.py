@@ -28,7 +28,6 @@ class Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "http" and scope["path"] == prices_stream.PATH:
-            scope[prices_stream.RAW_SEND] = send
             await self.state.streams(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -55,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_node(state):
             yield
 
-    state.streams = Frame(prices_stream.PriceStreams(state))
+    state.streams = prices_stream.PriceStreams(state)
     app = Application(
         title="Sherwood",
         version="1",

@@ -4,14 +4,16 @@ Plain ASGI: a middleware that wraps responses in tasks would cost every order a 
 break the streams.
 """
 
+import random
 import re
 import time
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
-from uuid import uuid4
 
 import structlog
 from prometheus_client import Counter, Histogram
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem_response
@@ -52,7 +54,7 @@ class Frame:
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
-        request_id = _request_id(scope["headers"])
+        request_id = request_id_of(scope["headers"])
         # Read by handlers that log; one dict, no context variable.
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = 0
@@ -62,43 +64,53 @@ class Frame:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
-                _measure(scope, status, time.perf_counter() - started_at)
+                measure(scope, status, time.perf_counter() - started_at)
             await send(message)
 
         try:
-            replayed = await _whole_body(scope["headers"], receive)
+            replayed = await whole_body(scope["headers"], receive)
             await self._app(scope, replayed, send_framed)
-        except BodyTooLarge:
-            response = problem_response(
-                "body-too-large", f"the body has more than {BODY_BYTES_MAX} bytes"
-            )
-            # What is left of the body is not read: the connection cannot be used again.
-            response.headers["connection"] = "close"
-            await response(scope, receive, send_framed)
         except ClientGone:
             return
-        except Exception:
-            log.exception("request_failed", request_id=request_id.decode(), path=scope["path"])
+        except Exception as error:
+            response = failure_response(error, scope, request_id)
             if status:
                 # Half a response is out: cutting the connection is the only honest end.
                 raise
-            response = problem_response(
-                "internal",
-                "the failure is logged under `requestId`",
-                requestId=request_id.decode(),
-            )
             await response(scope, receive, send_framed)
 
 
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def failure_response(error: Exception, scope: Scope, request_id: bytes) -> Response:
+    """The answer to a request that failed in a way that no route foresees; what is no known cause
+    is logged under the request's id.
+    """
+    if isinstance(error, BodyTooLarge):
+        response = problem_response(
+            "body-too-large", f"the body has more than {BODY_BYTES_MAX} bytes"
+        )
+        # What is left of the body is not read: the connection cannot be used again.
+        response.headers["connection"] = "close"
+        return response
+    log.error("request_failed", request_id=request_id.decode(), path=scope["path"], exc_info=error)
+    return problem_response(
+        "internal", "the failure is logged under `requestId`", requestId=request_id.decode()
+    )
+
+
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The request's own id, or a new one."""
     for name, value in headers:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
             return value
-    return uuid4().hex.encode()
+    # It has to be another one each time, not a secret one.
+    return b"%032x" % random.getrandbits(128)
 
 
-async def _whole_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Receive:
-    """Read the body, if there is one, up to the limit; return a `receive` that has it at hand."""
+async def whole_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Receive:
+    """Read the body, if there is one, up to the limit; return a `receive` that has it at hand.
+
+    Raises `BodyTooLarge` or `ClientGone`.
+    """
     announced = _announced_bytes(headers)
     if not announced:
         return receive
@@ -138,9 +150,17 @@ def _announced_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return announced
 
 
-def _measure(scope: Scope, status: int, seconds: float) -> None:
+def measure(scope: Scope, status: int, seconds: float) -> None:
+    """Count a request whose response begins."""
     # The route's template, never the path: ids would make a time series each.
     route = getattr(scope.get("route"), "path", "none")
     method = scope["method"] if scope["method"] in METHODS else "other"
-    REQUESTS.labels(method, route, str(status)).inc()
-    SECONDS.labels(method, route).observe(seconds)
+    requests, response_seconds = _series(method, route, status)
+    requests.inc()
+    response_seconds.observe(seconds)
+
+
+@cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    # Bounded by our routes; finding the two each time takes longer than counting.
+    return REQUESTS.labels(method, route, str(status)), SECONDS.labels(method, route)

@@ -7,9 +7,10 @@ hub's flusher alone; the request's own task only waits for the client to go.
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import structlog
@@ -22,18 +23,18 @@ from api.auth import User, redeem, user_of
 from api.bodies import read_json
 from api.documentation import TOKEN_PROBLEMS, body, problems
 from api.errors import ProblemError, problem_response
+from api.frame import ClientGone, failure_response, measure, request_id_of, whole_body
 from api.node import NodeState
 from api.stream_limits import StreamLimits
 from brokerage.bus.connection import BusUnavailable
 from streaming import hub_metrics
 from streaming.directory import Directory
+from streaming.viewers import Send as AsgiSend
 from streaming.viewers import Viewer
 
 log = structlog.get_logger()
 
 PATH: Final = "/subscribe"
-RAW_SEND: Final = "sherwood.send"
-"""Where in the scope the server's own `send` is kept, for what is written many times a second."""
 SYMBOLS_MAX: Final = 200
 RETRY_MS: Final = (1_000, 5_000)
 """When a node ends, its viewers come back spread over this time, not all at once."""
@@ -42,6 +43,11 @@ HEADERS: Final = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
+HEAD: Final = b"""retry: %d
+event: hello
+data: {"streamId":"%b","heartbeatSeconds":%b}
+
+"""
 _ROUTE: Final = SimpleNamespace(path=PATH)
 
 
@@ -68,38 +74,78 @@ class PriceStreams:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One stream, or a problem."""
-        scope["route"] = _ROUTE
-        try:
-            await self._serve(Request(scope, receive), send)
-        except ProblemError as refused:
-            hub_metrics.REFUSED.labels(refused.code).inc()
-            await _problem(refused)(scope, receive, send)
+        """One stream, or a problem.
 
-    async def _serve(self, request: Request, send: Send) -> None:
-        user, symbols = await self._asked(request)
-        with self._limits.stream(user.user_id):
+        What this frame holds is held for every viewer, so the request is read in others.
+        """
+        request_id = request_id_of(scope["headers"])
+        try:
+            viewer = await self._begin(scope, receive, send, request_id)
+        except ClientGone:
+            return
+        if viewer is None:
+            return
+        try:
+            # `http.disconnect` is also what the server says when the stream was ended from here.
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not viewer.ended or task is None:
+                raise
+            task.uncancel()  # by the hub: the client reads nothing, there is no other end
+        finally:
+            self._end(viewer)
+
+    async def _begin(
+        self, scope: Scope, receive: Receive, send: Send, request_id: bytes
+    ) -> Viewer | None:
+        """A viewer that is being written to; None if a problem was the answer."""
+        began = time.perf_counter()
+        scope["route"] = _ROUTE
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        try:
+            viewer = await self._admitted(scope, receive)
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last net, as `Frame` is for the others
+            if isinstance(error, ProblemError):
+                response = _problem(error)
+            else:
+                response = failure_response(error, scope, request_id)
+            response.headers["x-request-id"] = request_id.decode()
+            measure(scope, response.status_code, time.perf_counter() - began)
+            await response(scope, receive, send)
+            return None
+        try:
+            headers = [*HEADERS, (b"x-request-id", request_id)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            measure(scope, 200, time.perf_counter() - began)
             hub = self._node.hub
-            hub.end_with(self._node.stopping)
-            try:
-                viewer = await hub.join(user.user_id, symbols)
-            except BusUnavailable as error:
+            hub.begin(viewer, cast(AsgiSend, send), _head(viewer, hub.terms.heartbeat_seconds))
+        except BaseException:
+            self._end(viewer)
+            raise
+        return viewer
+
+    def _end(self, viewer: Viewer) -> None:
+        self._node.hub.leave(viewer)
+        self._limits.leave(viewer.user_id)
+
+    async def _admitted(self, scope: Scope, receive: Receive) -> Viewer:
+        """A viewer that counts; raises `ProblemError`, or what reading a body does."""
+        body = await whole_body(scope["headers"], receive)
+        user, symbols = await self._asked(Request(scope, body))
+        hub = self._node.hub
+        hub.end_with(self._node.stopping)
+        self._limits.enter(user.user_id)
+        try:
+            return await hub.join(user.user_id, symbols)
+        except BaseException as error:
+            self._limits.leave(user.user_id)
+            if isinstance(error, BusUnavailable):
                 raise ProblemError("unavailable", "prices cannot be read now") from error
-            try:
-                await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-                hub.begin(
-                    viewer, request.scope[RAW_SEND], _head(viewer, hub.terms.heartbeat_seconds)
-                )
-                # Also what the server says when the stream was ended from here.
-                while (await request.receive())["type"] != "http.disconnect":
-                    pass
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if not viewer.ended or task is None:
-                    raise
-                task.uncancel()  # by the hub: the client reads nothing, there is no other end
-            finally:
-                hub.leave(viewer)
+            raise
 
     async def _asked(self, request: Request) -> tuple[User, list[str]]:
         """Who asks for what; raises `ProblemError`."""
@@ -117,8 +163,7 @@ class PriceStreams:
         return user, wanted
 
     async def _user(self, request: Request) -> User:
-        ticket = request.query_params.get("ticket")
-        if request.method == "GET" and ticket is not None:
+        if request.method == "GET" and (ticket := request.query_params.get("ticket")) is not None:
             return await redeem(self._node.bus, ticket)
         return user_of(request.headers, self._node.verifier)
 
@@ -139,22 +184,19 @@ def check_known(directory: Directory, symbols: list[str]) -> None:
     """
     if not directory.ready:
         raise ProblemError("unavailable", "the directory of symbols is not loaded yet")
-    unknown = [symbol for symbol in symbols if directory.name_of(symbol) is None]
-    if unknown:
+    if unknown := directory.unknown(symbols):
         raise ProblemError(
             "unknown-symbol", f"not traded here: {', '.join(unknown)[:200]}", symbols=unknown
         )
 
 
 def _head(viewer: Viewer, heartbeat_seconds: float) -> bytes:
-    hello = {"streamId": viewer.stream_id, "heartbeatSeconds": heartbeat_seconds}
-    return b"retry: %d\nevent: hello\ndata: %b\n\n" % (
-        random.randint(*RETRY_MS),
-        msgspec.json.encode(hello),
-    )
+    retry_ms = random.randint(*RETRY_MS)
+    return HEAD % (retry_ms, viewer.stream_id.encode(), msgspec.json.encode(heartbeat_seconds))
 
 
 def _problem(refused: ProblemError) -> Response:
+    hub_metrics.REFUSED.labels(refused.code).inc()
     return problem_response(
         refused.code,
         refused.detail,

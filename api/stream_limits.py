@@ -3,8 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 from api.errors import ProblemError
@@ -34,9 +33,10 @@ class StreamLimits:
         self._tokens = float(openings_per_second_max)
         self._filled_at = now()
 
-    @contextmanager
-    def stream(self, user_id: str) -> Iterator[None]:
-        """One stream of the user, as long as the block; raises `ProblemError` if it is too many."""
+    def enter(self, user_id: str) -> None:
+        """Count one more stream of the user, until `leave`; raises `ProblemError` if it is one too
+        many.
+        """
         if self._open >= self._streams_max:
             raise _refused("node-full", f"this node shows {self._streams_max} streams at most")
         if self._open_of[user_id] >= self._streams_per_user_max:
@@ -47,13 +47,13 @@ class StreamLimits:
         self._take_token()
         self._open += 1
         self._open_of[user_id] += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-            self._open_of[user_id] -= 1
-            if not self._open_of[user_id]:
-                del self._open_of[user_id]
+
+    def leave(self, user_id: str) -> None:
+        """One of the user's streams has ended."""
+        self._open -= 1
+        self._open_of[user_id] -= 1
+        if not self._open_of[user_id]:
+            del self._open_of[user_id]
 
     def _take_token(self) -> None:
         now, rate = self._now(), self._openings_per_second_max

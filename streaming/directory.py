@@ -1,7 +1,7 @@
 """The symbols that are traded, as this process knows them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -46,6 +46,11 @@ class Directory:
     def name_of(self, symbol: str) -> str | None:
         """The name of the company or fund; None for what is not traded."""
         return self._names.get(symbol)
+
+    def unknown(self, symbols: Iterable[str]) -> list[str]:
+        """Those of `symbols` that are not traded."""
+        names = self._names
+        return [symbol for symbol in symbols if symbol not in names]
 
     async def wait(self) -> None:
         """Return once loaded."""

@@ -18,14 +18,14 @@ import structlog
 from brokerage.bus.tick import emitted_at
 from brokerage.runtime.tasks import TaskSet
 from streaming import hub_metrics
-from streaming.viewers import Topic, Viewer, WatchList, prices_event
+from streaming.viewers import Message, State, Topic, Viewer, WatchList, prices_event
 
 log = structlog.get_logger()
 
 FLOOR_SECONDS: Final = 0.005
 """The least time from the beginning of one pass to the next; a first change after quiet goes at
 once."""
-SHARE: Final = 0.8
+SHARE: Final = 0.9
 """The part of the processor that passes may take for long: the rest of the process lives too."""
 BATCH_SECONDS: Final = 0.005
 """A long pass lets the event loop turn this often."""
@@ -33,7 +33,7 @@ ROUND_SECONDS: Final = 1.0
 """How often heartbeats, lifetimes and stalled clients are looked at."""
 
 BODY: Final = "http.response.body"
-END: Final = {"type": BODY, "body": b"", "more_body": False}
+END: Final[Message] = {"type": BODY, "body": b"", "more_body": False}
 COMMENT: Final = b":\n\n"
 LIVE: Final = b"event: live\ndata: {}\n\n"
 STALE: Final = b"event: stale\ndata: {}\n\n"
@@ -57,6 +57,7 @@ class Flusher:
         self._wake = asyncio.Event()
         self._bytes = 0
         self._writes = 0
+        self._counted = 0
 
     def changed(self, topic: Topic) -> None:
         """A topic has a newer tick: tell whoever watches it."""
@@ -74,18 +75,18 @@ class Flusher:
 
     def open(self, viewer: Viewer, head: bytes) -> None:
         """Write a stream's first bytes, all there is up to now; what changes then follows."""
-        viewer.opened = True
         if viewer.ended:
             self._step(viewer, END)
             return
+        viewer.state = State.READING
         viewer.stamp = self.stamp
         viewer.owed = frozenset()
         viewer.told_live = self.live
         opening = head + viewer.watch_list.snapshot()
-        self.write(viewer, opening if self.live else opening + STALE, time.monotonic())
+        self._write(viewer, opening if self.live else opening + STALE)
 
     def catch_up(self, viewer: Viewer) -> None:
-        """Write what a viewer has not been told, if anything."""
+        """Write what a viewer that reads has not been told, if anything."""
         chunk = b""
         if unseen := viewer.unseen():
             chunk = prices_event(unseen)
@@ -95,19 +96,15 @@ class Flusher:
             viewer.told_live = self.live
             chunk += LIVE if self.live else STALE
         if chunk:
-            self.write(viewer, chunk, time.monotonic())
+            self._write(viewer, chunk)
 
     def end(self, viewer: Viewer) -> None:
         """End a stream: properly where the client reads, by force where it does not."""
-        if viewer.ended:
-            return
-        viewer.ended = True
-        if viewer.parked_at is None and viewer.opened:
+        was, viewer.state = viewer.state, State.ENDED
+        if was is State.READING:
             self._step(viewer, END)
-        elif viewer.task is not None:
-            viewer.task.cancel()
-        if viewer.waiting is not None:
-            viewer.waiting.cancel()
+        elif was is State.PARKED:
+            self._cut(viewer)
 
     async def run(self) -> None:
         """Pass after pass, until cancelled."""
@@ -135,49 +132,39 @@ class Flusher:
             turn = _Turn()
             for viewer in list(self.viewers.values()):
                 now = time.monotonic()
-                if viewer.ended or not viewer.opened:
-                    continue
-                if viewer.parked_at is not None:
-                    if now - viewer.parked_at > self._stalled_seconds_max:
+                quiet_seconds = now - viewer.written_at
+                if viewer.state is State.PARKED:
+                    if quiet_seconds > self._stalled_seconds_max:
                         hub_metrics.DROPPED.inc()
                         log.info("stream_dropped", stream_id=viewer.stream_id, cause="stalled")
                         self.end(viewer)
-                elif now > viewer.ends_at:
-                    self.end(viewer)
-                elif now - viewer.written_at >= self._heartbeat_seconds:
-                    self.write(viewer, COMMENT, now)
+                elif viewer.state is State.READING:
+                    if now > viewer.ends_at:
+                        self.end(viewer)
+                    elif quiet_seconds >= self._heartbeat_seconds:
+                        self._write(viewer, COMMENT)
                 if turn.is_over(now):
                     await turn.next()
 
-    def write(self, viewer: Viewer, chunk: bytes, now: float) -> None:
-        """Write, or leave the writing to a task if it would wait."""
-        viewer.written_at = now
+    def _write(self, viewer: Viewer, chunk: bytes) -> None:
+        viewer.written_at = time.monotonic()
         self._bytes += len(chunk)
-        self._writes += 1
         self._step(viewer, {"type": BODY, "body": chunk, "more_body": True})
 
-    def _step(self, viewer: Viewer, message: dict[str, object]) -> None:
-        assert viewer.send is not None
+    def _step(self, viewer: Viewer, message: Message) -> None:
+        """Write, or leave the writing to a task if it would wait."""
+        self._writes += 1
         step = viewer.send(message)
         try:
-            waited = step.send(None)  # type: ignore[attr-defined]
+            waited = step.send(None)
         except StopIteration:
             return
         except Exception as error:  # noqa: BLE001 - one broken stream must not end the others
             self._break(viewer, error)
             return
-        viewer.parked_at = time.monotonic()
-        hub_metrics.PARKED.inc()
-        viewer.waiting = self._tasks.spawn(
-            self._wait(viewer, step, waited),  # type: ignore[arg-type]
-            "viewer-waits",
-        )
-
-    def _break(self, viewer: Viewer, error: Exception) -> None:
-        log.info("stream_broken", stream_id=viewer.stream_id, cause=repr(error))
-        viewer.ended = True
-        if viewer.task is not None:
-            viewer.task.cancel()
+        if viewer.state is State.READING:
+            viewer.state = State.PARKED
+        viewer.waiting = self._tasks.spawn(self._wait(viewer, step, waited), "viewer-waits")
 
     async def _wait(self, viewer: Viewer, step: Coroutine[Any, Any, None], waited: Any) -> None:
         try:
@@ -185,11 +172,22 @@ class Flusher:
         except Exception as error:  # noqa: BLE001 - as in `_step`
             self._break(viewer, error)
         finally:
-            viewer.parked_at = None
             viewer.waiting = None
-            hub_metrics.PARKED.dec()
-        if not viewer.ended:
+        if viewer.state is State.PARKED:
+            viewer.state = State.READING
             self.catch_up(viewer)
+
+    def _break(self, viewer: Viewer, error: Exception) -> None:
+        log.info("stream_broken", stream_id=viewer.stream_id, cause=repr(error))
+        viewer.state = State.ENDED
+        self._cut(viewer)
+
+    @staticmethod
+    def _cut(viewer: Viewer) -> None:
+        if viewer.waiting is not None:
+            viewer.waiting.cancel()
+        if viewer.task is not None:
+            viewer.task.cancel()
 
     async def _pass(self, changed: set[Topic]) -> None:
         turn = _Turn()
@@ -202,20 +200,25 @@ class Flusher:
             if not hit:
                 continue
             told: int | None = None
-            chunk = b""
+            message: Message | None = None
+            size = 0
             # Some come and go while the loop turns. One that went to another list was told all of
             # it; here it would be told of old symbols, and pass for told of its new ones' changes.
             for viewer in tuple(watch_list.viewers):
-                if viewer.watch_list is not watch_list or not self._writable(viewer):
+                if viewer.state is not State.READING or viewer.watch_list is not watch_list:
                     continue
                 if viewer.stamp != told:
                     told = viewer.stamp
                     unseen = [topic for topic in hit if topic.stamp > told]
                     chunk = prices_event(unseen) if unseen else b""
+                    size = len(chunk)
+                    message = {"type": BODY, "body": chunk, "more_body": True} if chunk else None
                 viewer.stamp = self.stamp
                 now = time.monotonic()
-                if chunk:
-                    self.write(viewer, chunk, now)
+                if message is not None:
+                    viewer.written_at = now
+                    self._bytes += size
+                    self._step(viewer, message)
                 if turn.is_over(now):
                     await turn.next()
                     # What came meanwhile is told to those who are still to be visited; it stays for
@@ -226,15 +229,14 @@ class Flusher:
 
     def _count(self) -> None:
         # Once a second, not once a write: a counter takes as long as joining the ticks does.
+        hub_metrics.TICKS.inc(self.stamp - self._counted)
         hub_metrics.BYTES.inc(self._bytes)
         hub_metrics.WRITES.inc(self._writes)
-        parked = [viewer for viewer in self.viewers.values() if viewer.parked_at is not None]
-        hub_metrics.MISSED.set(sum(len(viewer.unseen()) for viewer in parked))
+        self._counted = self.stamp
         self._bytes = self._writes = 0
-
-    @staticmethod
-    def _writable(viewer: Viewer) -> bool:
-        return viewer.parked_at is None and viewer.opened and not viewer.ended
+        parked = [viewer for viewer in self.viewers.values() if viewer.state is State.PARKED]
+        hub_metrics.PARKED.set(len(parked))
+        hub_metrics.MISSED.set(sum(len(viewer.unseen()) for viewer in parked))
 
     def _concerned(self, changed: set[Topic]) -> Iterable[WatchList]:
         """The lists that have any of the topics."""
@@ -244,7 +246,7 @@ class Flusher:
 
     async def _tell_live(self, turn: "_Turn") -> None:
         for viewer in list(self.viewers.values()):
-            if viewer.told_live != self.live and self._writable(viewer):
+            if viewer.told_live != self.live and viewer.state is State.READING:
                 self.catch_up(viewer)
             if turn.is_over(time.monotonic()):
                 await turn.next()

@@ -21,7 +21,7 @@ from brokerage.contracts.subjects import FEED_BEAT, FEED_RESEND, price_subject
 from brokerage.runtime.tasks import TaskSet
 from streaming import hub_metrics
 from streaming.flusher import Flusher
-from streaming.viewers import Send, Topic, Viewer, WatchList
+from streaming.viewers import Send, State, Topic, Viewer, WatchList
 
 log = structlog.get_logger()
 
@@ -67,6 +67,7 @@ class Hub:
         )
         self._topics: dict[str, Topic] = {}
         self._opening = asyncio.Lock()
+        self._wanted: set[str] = set()
         self._beat_at: float | None = None
         self._epoch = 0
         self._stops: set[asyncio.Event] = set()
@@ -140,7 +141,7 @@ class Hub:
 
     def leave(self, viewer: Viewer) -> None:
         """Forget a viewer whose stream has ended."""
-        viewer.ended = True
+        viewer.state = State.ENDED
         if self._flusher.viewers.pop(viewer.stream_id, None) is None:
             return
         if viewer.waiting is not None:
@@ -208,7 +209,7 @@ class Hub:
         after.viewers.add(viewer)
         self._drop_from_list(viewer)
         viewer.watch_list = after
-        if viewer.opened and viewer.parked_at is None:
+        if viewer.state is State.READING:
             self._flusher.catch_up(viewer)
 
     async def _follow(self, symbols: Sequence[str]) -> list[Topic]:
@@ -218,9 +219,13 @@ class Hub:
         return [self._topics[symbol] for symbol in symbols]
 
     async def _open(self, symbols: Sequence[str]) -> None:
-        # One at a time: two viewers that want the same new symbol must not both subscribe.
+        self._wanted.update(symbols)
+        # One at a time: two viewers that want the same new symbol must not both subscribe. Whoever
+        # has the turn opens what all the others wait for: one question instead of a crowd's.
         async with self._opening:
-            topics = [Topic(symbol) for symbol in symbols if symbol not in self._topics]
+            self._wanted.update(symbols)
+            topics = [Topic(symbol) for symbol in self._wanted if symbol not in self._topics]
+            self._wanted.clear()
             try:
                 # Subscribe before reading: the other order loses the ticks in between.
                 for topic in topics:

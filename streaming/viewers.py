@@ -6,8 +6,9 @@ it was away: the newest tick of each such symbol, and no other.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from enum import Enum, auto
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -17,9 +18,9 @@ from brokerage.bus.tick import untraded, version_of
 
 log = structlog.get_logger()
 
-Message = dict[str, object]
-Send = Callable[[Message], Awaitable[None]]
-"""An ASGI `send`."""
+Message = dict[str, Any]
+Send = Callable[[Message], Coroutine[Any, Any, None]]
+"""An ASGI `send`, of which the flusher takes the first step by hand."""
 
 PRICES_HEAD: Final = b"event: prices\ndata: ["
 PRICES_TAIL: Final = b"]\n\n"
@@ -68,9 +69,12 @@ class WatchList:
     def snapshot(self) -> bytes:
         """The event `prices` with all of its topics.
 
-        Kept while none of them changes: when a node ends, its viewers come to the others all at
-        once, many of them with the same list.
+        Kept while none of them changes and others share the list: when a node ends, its viewers
+        come to the others all at once.
         """
+        if len(self.viewers) < 2:
+            self._snapshot = b""
+            return prices_event(self.order)
         stamp = max(topic.stamp for topic in self.order)
         if self._snapshot_stamp < stamp or not self._snapshot:
             self._snapshot = prices_event(self.order)
@@ -78,23 +82,34 @@ class WatchList:
         return self._snapshot
 
 
+async def _nowhere(message: Message) -> None:
+    raise RuntimeError("the stream has not begun")
+
+
+class State(Enum):
+    """Where a stream is: not begun, taking what it is told, behind with a write, over."""
+
+    OPENING = auto()
+    READING = auto()
+    PARKED = auto()
+    ENDED = auto()
+
+
 class Viewer:
     """One open stream. Only the flusher writes to it.
 
     `stamp` is how far it was told, `owed` what it is to be told whatever its stamp (symbols that
-    were added to a live stream). `parked_at` is when a write began to wait for the client, None
-    while none does. Times are seconds of the monotonic clock.
+    were added to a live stream). `written_at` is when the last write began, which is also when a
+    parked one began to wait. Times are seconds of the monotonic clock.
     """
 
     __slots__ = (
         "change_number",
-        "ended",
         "ends_at",
-        "opened",
         "owed",
-        "parked_at",
         "send",
         "stamp",
+        "state",
         "stream_id",
         "task",
         "told_live",
@@ -109,17 +124,20 @@ class Viewer:
         self.user_id = user_id
         self.watch_list = watch_list
         self.ends_at = ends_at
-        self.send: Send | None = None
+        self.send: Send = _nowhere
         self.task: asyncio.Task[object] | None = None
         self.stamp = 0
         self.owed: frozenset[Topic] = frozenset()
+        self.state = State.OPENING
         self.told_live = True
-        self.opened = False
-        self.ended = False
-        self.parked_at: float | None = None
         self.waiting: asyncio.Task[None] | None = None
         self.written_at = 0.0
         self.change_number = 0
+
+    @property
+    def ended(self) -> bool:
+        """True once nothing is written to it any more."""
+        return self.state is State.ENDED
 
     def unseen(self) -> list[Topic]:
         """What it has not been told yet."""
