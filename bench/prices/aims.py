@@ -46,6 +46,16 @@ def ratio(measured: Sequence[Measured]) -> float | None:
     return median(ours / theirs for ours, theirs in pairs) if pairs else None
 
 
+def verdict(measured: Sequence[Measured]) -> str | None:
+    """Return the first row in one line, None if it was not measured on both servers."""
+    full = [one for one in measured if one.row == FULL]
+    times = ratio(full)
+    if times is None:
+        return None
+    p99_ms = _p99([one for one in full if one.kind == "hub"])
+    return f"hub/naive: {times:.1f}x delivered, p99 {p99_ms:.0f} ms"
+
+
 def aims(
     measured: Sequence[Measured], stalled: Stalled | None = None, path: Path | None = None
 ) -> list[Aim]:

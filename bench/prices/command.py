@@ -1,12 +1,12 @@
 """The command `python -m bench.prices`."""
 
 import asyncio
+import pstats
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
 from typing import Annotated, Final
 
 import typer
@@ -16,14 +16,14 @@ from rich.console import Console
 
 from bench.children import ChildFailed
 from bench.machine import describe, load_average
-from bench.prices.aims import aims, aims_grid, ratio
+from bench.prices.aims import aims, aims_grid, verdict
 from bench.prices.cores import chosen_cores
 from bench.prices.dialing import CannotOpen
 from bench.prices.path import Path as WholePath
 from bench.prices.path import whole_path
 from bench.prices.plan import FULL, LONG, QUICK, ROWS, Lengths, Row, parse_row
 from bench.prices.plot import draw
-from bench.prices.run import Kind, Measured, open_price_bench
+from bench.prices.run import Code, Kind, Measured, open_price_bench
 from bench.prices.stalled import Stalled, stalled
 from bench.prices.tables import (
     delivery_grid,
@@ -39,6 +39,7 @@ from devstack.settings import CHECKOUT
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 console = wide_console()
 FAULTS_SHOWN: Final = 5
+PROFILE_LINES: Final = 40
 PATH_WINDOWS: Final = 3
 """The whole path is measured for so many windows: it has fewer updates."""
 
@@ -93,6 +94,12 @@ def prices(
     rounds: Annotated[int | None, typer.Option(min=1, help="Runs of each, in turns.")] = None,
     speed: Annotated[float, typer.Option(help="Of the market, for the whole path.")] = 20.0,
     checkout: Annotated[Path, typer.Option(help="The code the node runs.")] = CHECKOUT,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run the node under cProfile; show where its time goes, keep the rest here."
+        ),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the rows into this file.")] = None,
     markdown: Annotated[bool, typer.Option(help="Print the tables in Markdown too.")] = True,
 ) -> None:
@@ -111,8 +118,10 @@ def prices(
         rows = [FULL] if quick else list(ROWS)
     kinds: tuple[Kind, ...] = ("hub",) if only_hub else ("hub", "usual")
     began, load_before = time.monotonic(), load_average()
-    run = Run(lengths, checkout.resolve())
+    run = Run(lengths, Code(checkout.resolve(), profile.absolute() if profile else None))
     try:
+        if sys.platform != "linux":
+            raise CannotOpen("the load client needs epoll, that is Linux")
         results = asyncio.run(
             run.all(
                 rows, kinds, everything or only_stalled, speed if everything or only_path else 0
@@ -126,16 +135,17 @@ def prices(
         console.print(fault, style="red", markup=False)
     if plot:
         draw(results.measured, plot)
+    if profile:
+        stats = pstats.Stats(str(profile), stream=sys.stdout)
+        stats.sort_stats("tottime").print_stats(PROFILE_LINES)
     console.print(f"\nmachine: {describe()}", soft_wrap=True)
     console.print(f"cores: {chosen_cores().describe()}")
     command = f"{'QUICK=1 ' if quick else ''}python -m bench.prices {' '.join(sys.argv[1:])}"
     console.print(f"command: {command}".rstrip())
     console.print(f"{time.monotonic() - began:.0f} s; the machine's load before: {load_before:.2f}")
-    full = [one for one in results.measured if one.row == FULL]
-    times = ratio(full)
-    if times is not None:
-        p99_ms = median(one.percentile_ms(99) for one in full if one.kind == "hub")
-        console.print(f"hub/naive: {times:.1f}x delivered, p99 {p99_ms:.0f} ms")
+    last = verdict(results.measured)
+    if last:
+        console.print(last)
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,7 @@ class Run:
     """One run of the command."""
 
     lengths: Lengths
-    checkout: Path
+    code: Code
 
     async def all(
         self, rows: Sequence[Row], kinds: Sequence[Kind], with_stalled: bool, path_speed: float
@@ -153,7 +163,7 @@ class Run:
         base_us = time.monotonic_ns() // 1000
         with Console(stderr=True).status("starting") as status:
             if rows or with_stalled:
-                async with open_price_bench(base_us, self.checkout, status.update) as bench:
+                async with open_price_bench(base_us, self.code, status.update) as bench:
                     results.measured = [
                         await bench.measure(kind, row, self.lengths)
                         for row in rows

@@ -1,8 +1,8 @@
 """One measurement after the other: a server on its core, streams opened, ticks published."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -48,9 +48,28 @@ STOP_SECONDS: Final[Mapping[Kind, float]] = {"hub": 15.0, "usual": 1.0}
 """An overloaded baseline has minutes of prices to send before it ends by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What the node runs: the API of a checkout, under cProfile if that is to be kept."""
+
+    checkout: Path = CHECKOUT
+    profile: Path | None = None
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The module and its arguments."""
+        if self.profile is None:
+            return ("api",)
+        return ("bench.profiled", str(self.profile), "api")
+
+
 @dataclass(frozen=True)
 class Measured:
-    """One row on one server. `shares` are parts of a core, by process; sizes are bytes."""
+    """One row on one server. `shares` are parts of a core, by process; sizes are bytes.
+
+    `kernel` is the part of the server's time that the kernel took, `strangers` what others took of
+    the server's core.
+    """
 
     kind: Kind
     row: Row
@@ -58,6 +77,7 @@ class Measured:
     watched: Watched
     published: Published
     shares: Mapping[str, float]
+    kernel: float
     strangers: float
     rss_before: int
     rss_opened: int
@@ -109,7 +129,7 @@ class PriceBench:
         publisher: Helper,
         base_us: int,
         cores: Cores,
-        checkout: Path,
+        code: Code,
         tell: Callable[[str], None],
     ) -> None:
         self.publisher = publisher
@@ -118,7 +138,7 @@ class PriceBench:
         self.names = symbol_names()
         self.token_secret = stack.home.secret("token-secret")
         self._stack = stack
-        self._checkout = checkout
+        self._code = code
         self.tell = tell
 
     async def measure(self, kind: Kind, row: Row, lengths: Lengths) -> Measured:
@@ -134,11 +154,11 @@ class PriceBench:
             await asyncio.sleep(lengths.warm_up_seconds)
             self.tell(f"{kind}, {row}: measuring")
             watch = CpuWatch([], self._pids(pid, viewers))
-            core = CoreWatch(self.cores.server)
+            core, in_kernel = CoreWatch(self.cores.server), kernel_seconds(pid)
             await self.publish(row.ticks_per_second)
             watched = await self.watch(viewers, row, lengths.window_seconds)
             used, busy, elapsed = watch.seconds(), core.busy_seconds(), watch.elapsed_seconds
-            rss_after = rss_bytes(pid)
+            rss_after, in_kernel = rss_bytes(pid), kernel_seconds(pid) - in_kernel
             published = await self.publish(0)
             checked = await self.check(viewers) if kind == "hub" else None
             self.tell(f"{kind}, {row}: stopping")
@@ -149,6 +169,7 @@ class PriceBench:
             watched=watched,
             published=published,
             shares={name: seconds / elapsed for name, seconds in used.items()},
+            kernel=in_kernel / max(used["server"], 0.01),
             strangers=max(0.0, busy - used["server"]) / elapsed,
             rss_before=rss_before,
             rss_opened=rss_opened,
@@ -202,11 +223,11 @@ class PriceBench:
             with on(alone):
                 pid = await resources.enter_async_context(
                     server(
-                        "api" if kind == "hub" else "bench.prices.usual",
+                        *(self._code.command if kind == "hub" else ("bench.prices.usual",)),
                         env=env,
                         url=url,
                         log=self._stack.home.log_of(f"bench-{kind}"),
-                        folder=self._checkout if kind == "hub" else CHECKOUT,
+                        folder=self._code.checkout if kind == "hub" else CHECKOUT,
                         stop_seconds=STOP_SECONDS[kind],
                     )
                 )
@@ -232,11 +253,11 @@ class PriceBench:
 
 @asynccontextmanager
 async def open_price_bench(
-    base_us: int, checkout: Path, tell: Callable[[str], None]
+    base_us: int, code: Code, tell: Callable[[str], None]
 ) -> AsyncIterator[PriceBench]:
     """Start what all measurements share. Raises `StackError`, `ChildFailed`, `CannotOpen`.
 
-    `base_us` is what versions count from; the node runs the code in `checkout`.
+    `base_us` is what versions count from.
     """
     cores = chosen_cores()
     allow_descriptors(DESCRIPTORS)
@@ -248,7 +269,7 @@ async def open_price_bench(
             log = stack.home.log_of("bench-publisher")
             env = {**inherited_environment(), **stack.env}
             async with helper("bench.prices.publisher", env, log) as publisher:
-                bench = PriceBench(stack, publisher, base_us, cores, checkout, tell)
+                bench = PriceBench(stack, publisher, base_us, cores, code, tell)
                 spec = PublisherSpec(stack.env["SHERWOOD_NATS_URL"], bench.names, base_us)
                 await publisher.tell(spec)
                 await bench.publish(0)
@@ -258,7 +279,19 @@ async def open_price_bench(
 
 def rss_bytes(pid: int) -> int:
     """Return the resident memory of a server. Raises `ChildFailed` if it is gone."""
-    try:
+    with _there():
         return int(psutil.Process(pid).memory_info().rss)
+
+
+def kernel_seconds(pid: int) -> float:
+    """Return the processor time that the kernel took for a server. Raises `ChildFailed`."""
+    with _there():
+        return float(psutil.Process(pid).cpu_times().system)
+
+
+@contextmanager
+def _there() -> Iterator[None]:
+    try:
+        yield
     except psutil.NoSuchProcess as error:
         raise ChildFailed("the server ended under the load") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.figures import percentile
-from bench.prices.aims import aims, ratio
+from bench.prices.aims import aims, ratio, verdict
 from bench.prices.messages import Opened, Published, Resumed, Watched
 from bench.prices.plan import FULL, LIGHT, ROWS, WATCHED, Row, parse_row, symbol_names, watch_lists
 from bench.prices.plot import draw
@@ -28,6 +28,7 @@ def _measured(
         watched=_watched(delivered_per_second * 10, [age_ms * n / 50 for n in range(1, 101)]),
         published=Published(int(row.ticks_per_second * 9), 10.0, 5.0, []),
         shares={"server": core, "client": 0.4, "publisher": 0.1, "NATS": 0.1},
+        kernel=0.5,
         strangers=0.01,
         rss_before=100_000_000,
         rss_opened=150_000_000,
@@ -81,6 +82,15 @@ def test_the_ratio_is_the_median_of_runs_in_turns() -> None:
 
     assert ratio(measured) == 20
     assert ratio(measured[:1]) is None
+
+
+def test_the_last_line_says_the_first_row_in_short() -> None:
+    measured = [_measured("hub", FULL, 810_000, 71.3), _measured("usual", FULL, 33_000)]
+    light = [_measured("hub", LIGHT, 20_000), _measured("usual", LIGHT, 20_000)]
+
+    assert verdict([*light, *measured]) == "hub/naive: 24.5x delivered, p99 141 ms"
+    assert verdict(light) is None
+    assert verdict(measured[:1]) is None
 
 
 def test_aims_are_judged_by_the_median_run() -> None:
