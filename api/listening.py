@@ -37,7 +37,8 @@ class Protocol(HttpToolsProtocol):
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; each connection takes over its options. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # With the protocol named: only then asyncio switches off Nagle's delay for its connections.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

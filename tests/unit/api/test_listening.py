@@ -1,3 +1,4 @@
+import asyncio
 import socket
 import sys
 
@@ -23,3 +24,20 @@ def test_each_connection_takes_over_what_the_kernel_may_keep_for_it() -> None:
 def test_address_that_is_taken_is_an_error_and_leaves_nothing_open() -> None:
     with listen("127.0.0.1", 0) as taken, pytest.raises(OSError, match="in use"):
         listen(*taken.getsockname())
+
+
+async def test_connections_send_small_answers_at_once() -> None:
+    delays: asyncio.Queue[int] = asyncio.Queue()
+
+    def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection: socket.socket = writer.get_extra_info("socket")
+        delays.put_nowait(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with listen("127.0.0.1", 0) as listener:
+        address = listener.getsockname()
+        async with await asyncio.start_server(note, sock=listener):
+            _, writer = await asyncio.open_connection(*address)
+            assert await delays.get() == 1
+            writer.close()
+            await writer.wait_closed()
