@@ -17,7 +17,7 @@ BACK_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """SIGKILL `name` when `after_orders` orders were placed."""
+    """SIGKILL `name` when `after_orders` orders were placed; `feed` means its owner then."""
 
     name: str
     after_orders: int
@@ -62,12 +62,13 @@ def _process_name(name: str) -> str:
 
 async def carry_out(target: Target, kill: Kill) -> Killed:
     """Kill the process and wait until another one of its name is well."""
-    before = row_of(target, kill.name)
-    target.kill(kill.name)
+    name = await target.meant_by(kill.name)
+    before = row_of(target, name)
+    target.kill(name)
     try:
         async with asyncio.timeout(BACK_SECONDS):
             while True:
-                killed = Killed(kill, before, row_of(target, kill.name))
+                killed = Killed(kill, before, row_of(target, name))
                 if killed.happened and killed.after is not None and killed.after.is_well:
                     return killed
                 await asyncio.sleep(0.05)

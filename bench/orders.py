@@ -24,7 +24,7 @@ from bench.phases import WORKER, Bench, Measured, Phase, Shape, open_bench
 from bench.tables import Grid, cpu_grid, latency_grid, ratio_grid, show, wide_console
 from bench.target import own_stack
 from devstack.errors import StackError
-from devstack.services import MODULES, kind_of
+from devstack.services import MODULES, NUMBERED, kind_of
 
 RATES: Final = (20.0, 40.0, 60.0)
 CLIENTS: Final = (1, 8)
@@ -64,7 +64,7 @@ def orders(
     profile: Annotated[
         str,
         typer.Option(
-            help="Instead: 8 clients on this process (orders-1, api, executions, gateway, feed) "
+            help="Instead: 8 clients on this process (orders-1, api, executions, gateway, feed-1) "
             "under cProfile, and where its time goes."
         ),
     ] = "",
@@ -127,7 +127,7 @@ async def _round(bench: Bench, seconds: float, only_ours: bool) -> list[Measured
 
 
 async def _profile(name: str, file: Path | None, speed: float, lengths: Lengths) -> None:
-    if kind_of(name) not in MODULES:
+    if kind_of(name) not in MODULES or name in NUMBERED:
         raise StackError(f"no process of ours is called {name!r}")
     with Console(stderr=True).status("starting") as status:
         async with (

@@ -19,6 +19,7 @@ from bench.target import OwnStack
 from brokerage.contracts.ids import workflow_id_for
 from client.auth import BearerToken
 from client.sherwood import Sherwood
+from devstack.services import SHARED, kind_of
 
 Shape = Literal["ours", "bare", "usual"]
 USERS: Final = 60
@@ -97,9 +98,16 @@ class Bench:
 
     @asynccontextmanager
     async def in_place_of(self, name: str, *command: str) -> AsyncIterator[None]:
-        """Run another command in the place of one of the stack's processes."""
+        """Run another command in the place of one of the stack's processes.
+
+        Copies that would have the work in the meantime are away as well.
+        """
         stack = self.target.stack
-        await stack.stop(name)
+        away = [name]
+        if kind_of(name) in SHARED:
+            away = [one for one in stack.names if kind_of(one) == kind_of(name)]
+        for one in away:
+            await stack.stop(one)
         spec = stack.processes[name].spec
         log = stack.home.log_of(f"bench-{name}")
         try:
@@ -108,7 +116,8 @@ class Bench:
                 yield
         finally:
             self._others = {}
-            await stack.start(name)
+            for one in away:
+                await stack.start(one)
 
     async def run(self, phase: Phase, seconds: float) -> Measured:
         """Warm up, measure, wait until all is settled, look at some histories."""

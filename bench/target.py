@@ -11,6 +11,7 @@ from devstack.errors import StackError
 from devstack.home import Home
 from devstack.process import GOOD
 from devstack.recorded import kill_recorded
+from devstack.roles import owner_among
 from devstack.settings import StackSettings
 from devstack.stack import DevStack
 
@@ -41,6 +42,9 @@ class Target(Protocol):
     def rows(self) -> list[ProcessRow]:
         """Every process of the stack, as of now."""
 
+    async def meant_by(self, name: str) -> str:
+        """The process that `name` means now: of several feeds, the owner. Raises `StackError`."""
+
     def kill(self, name: str) -> None:
         """SIGKILL a process; its supervisor starts another."""
 
@@ -64,6 +68,10 @@ class OwnStack:
     def rows(self) -> list[ProcessRow]:
         """Every process, as of now."""
         return [_row(row) for row in self.stack.rows()]
+
+    async def meant_by(self, name: str) -> str:
+        """The process that `name` means now."""
+        return await owner_among(self.stack.rows(), name)
 
     def kill(self, name: str) -> None:
         """SIGKILL a process."""
@@ -89,6 +97,10 @@ class RunningStack:
     def rows(self) -> list[ProcessRow]:
         """Every process, as its supervisor last wrote it down."""
         return [_row(row) for row in self._home.read_state().get("processes") or []]
+
+    async def meant_by(self, name: str) -> str:
+        """The process that `name` means now."""
+        return await owner_among(self._home.read_state().get("processes") or [], name)
 
     def kill(self, name: str) -> None:
         """SIGKILL a process."""

@@ -19,6 +19,7 @@ from devstack.errors import StackError
 from devstack.home import Home
 from devstack.process import GOOD, tail
 from devstack.recorded import end_leftovers, kill_recorded
+from devstack.roles import owner_among, roles_of
 from devstack.screen import LiveScreen, PlainScreen, links, process_table
 from devstack.settings import StackSettings
 from devstack.stack import READY_SECONDS, DevStack
@@ -63,7 +64,8 @@ def up(
         Literal["usual", "auto"], typer.Option(help="The usual ports, or free ones.")
     ] = "usual",
     only: Annotated[
-        list[str] | None, typer.Option(help="Start only this; `servers` is three. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Start only this; `servers` is three, `feed` all of them. Repeatable."),
     ] = None,
     without: Annotated[list[str] | None, typer.Option(help="Leave this out. Repeatable.")] = None,
     ready_within: Annotated[
@@ -167,6 +169,9 @@ def status(
     elif not running:
         console.print(f"nothing runs (state in {home.root})")
     else:
+        roles = asyncio.run(roles_of(state["processes"]))
+        for row in state["processes"]:
+            row["detail"] = row["detail"] or roles.get(row["name"], "")
         console.print(Text(f"Sherwood is {state['phase']}\n", style="bold"))
         console.print(process_table(state["processes"]))
         console.print()
@@ -213,17 +218,21 @@ def _follow(path: Path) -> None:
 
 
 @app.command()
-def kill(name: Annotated[str, typer.Argument(help="A process of `status`.")]) -> None:
+def kill(
+    name: Annotated[
+        str, typer.Argument(help="A process of `status`; `feed` is the one that owns the feed.")
+    ],
+) -> None:
     """SIGKILL a process, to see it come back."""
     home = Home(StackSettings().home)
-    rows = {row["name"]: row for row in home.read_state().get("processes") or []}
+    rows = home.read_state().get("processes") or []
     if not home.is_held():
         raise StackError("nothing runs")
-    if name not in rows:
-        raise StackError(f"no process is called {name!r}; there are: {', '.join(rows)}")
+    name = asyncio.run(owner_among(rows, name))
     pid = kill_recorded(home, name)
     if pid is None:
-        raise StackError(f"{name} has no process of ours to kill (it is {rows[name]['state']})")
+        state = next(row["state"] for row in rows if row["name"] == name)
+        raise StackError(f"{name} has no process of ours to kill (it is {state})")
     console.print(f"killed {name} (pid {pid})")
 
 

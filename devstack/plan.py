@@ -11,7 +11,7 @@ from devstack.home import Home
 from devstack.nats import nats_spec
 from devstack.ports import HOST
 from devstack.process import ProcessSpec, Report
-from devstack.services import SERVERS, all_names, application_spec
+from devstack.services import NUMBERED, SERVERS, all_names, application_spec, kind_of
 from devstack.settings import StackSettings, inherited_environment
 from devstack.temporal_server import temporal_spec
 
@@ -29,8 +29,8 @@ def chosen_names(workers: int, only: Iterable[str], without: Iterable[str]) -> t
         for word in words:
             if word == "servers":
                 found |= set(SERVERS)
-            elif word == "orders":
-                found |= {name for name in names if name.startswith("orders-")}
+            elif word in NUMBERED:
+                found |= {name for name in names if kind_of(name) == word}
             elif word in names:
                 found.add(word)
             else:

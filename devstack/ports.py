@@ -24,11 +24,10 @@ USUAL: Final[Mapping[str, int]] = {
     "nats-monitor": 8222,
     "postgres": 5433,
     "gateway": 8301,
-    "feed": 8302,
     "executions": 8303,
 }
-ORDERS_BASE: Final = 8310
-"""Order worker N answers its health routes on this plus N."""
+NUMBERED_BASE: Final[Mapping[str, int]] = {"orders": 8310, "feed": 8320}
+"""The process `<kind>-N` answers its health routes on this plus N."""
 
 # Below the range the kernel takes outgoing connections' ports from: a free port stays free.
 FREE_FROM, FREE_TO = 20_000, 32_000
@@ -36,8 +35,9 @@ FREE_FROM, FREE_TO = 20_000, 32_000
 
 def usual_port(name: str) -> int:
     """Return the port `name` has unless told otherwise."""
-    if name.startswith("orders-"):
-        return ORDERS_BASE + int(name.removeprefix("orders-"))
+    kind, _, number = name.rpartition("-")
+    if kind in NUMBERED_BASE:
+        return NUMBERED_BASE[kind] + int(number)
     return USUAL[name]
 
 

@@ -38,15 +38,24 @@ MODULES: Final[Mapping[str, str]] = {
 }
 
 
+NUMBERED: Final = ("orders", "feed")
+"""Kinds of which there are several, called `<kind>-1` and on."""
+SHARED: Final = ("feed",)
+"""Kinds of which one copy has the work and the others stand by; each tells its role."""
+FEEDS: Final = 2
+
+
 def kind_of(name: str) -> str:
-    """Return what sort of process `name` is: order workers are numbered."""
-    return "orders" if name.startswith("orders-") else name
+    """Return what sort of process `name` is, without its number."""
+    kind, _, number = name.rpartition("-")
+    return kind if kind in NUMBERED and number.isdigit() else name
 
 
 def all_names(workers: int) -> tuple[str, ...]:
     """Return the names of every process in the order of a reader's interest."""
     orders = tuple(f"orders-{number}" for number in range(1, workers + 1))
-    return (*SERVERS, "migrations", "exchange", "gateway", "feed", "executions", *orders, "api")
+    feeds = tuple(f"feed-{number}" for number in range(1, FEEDS + 1))
+    return (*SERVERS, "migrations", "exchange", "gateway", *feeds, "executions", *orders, "api")
 
 
 def application_spec(

@@ -51,8 +51,8 @@ class DevStack:
     ) -> None:
         """Describe a stack; nothing happens before `open`.
 
-        `only` and `without` name processes (`servers`: the three servers; `orders`: all order
-        workers). `exchange` are further `EXCHANGE_*`, `environment` further variables for all.
+        `only` and `without` name processes (`servers`: the three servers; `orders`, `feed`: all of
+        that kind). `exchange` are further `EXCHANGE_*`, `environment` further variables for all.
         `on_event` is told what happened, `on_progress` how far a preparation is, every second.
         """
         self.settings = settings
@@ -197,7 +197,8 @@ class DevStack:
         bad = [process for process in self.processes.values() if process.state not in GOOD]
         if not bad:
             return (
-                f"not every symbol has a price after {timeout_seconds:.0f} s: see the log of feed"
+                f"not every symbol has a price after {timeout_seconds:.0f} s: "
+                "see the logs of the feeds"
             )
         parts = [f"not ready after {timeout_seconds:.0f} s:"]
         for process in bad:

@@ -57,8 +57,10 @@ class Feed:
 
     @property
     def ready(self) -> bool:
-        """True for an owner that is live, and for a standby that would notice a free lease."""
-        return self._lease.watched if self._term is None else self._term.live
+        """True for an owner that is live or has just begun, and for a standby that would notice
+        a free lease.
+        """
+        return self._lease.watched if self._term is None else self._term.ready
 
     async def run(self) -> None:
         """Stand by, own, and so on for ever."""

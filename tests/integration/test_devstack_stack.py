@@ -4,11 +4,12 @@ import httpx
 import pytest
 
 from devstack.process import GOOD, State
+from devstack.roles import owner_among, roles_of
 from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually
 
-OURS = ("exchange", "gateway", "feed", "executions", "orders-1", "api")
+OURS = ("exchange", "gateway", "feed-1", "feed-2", "executions", "orders-1", "api")
 
 
 async def test_ready_means_that_every_symbol_has_a_price(stack: DevStack) -> None:
@@ -49,3 +50,16 @@ async def test_every_process_stops_by_itself_when_asked(stack: DevStack, name: s
         assert stack.processes[name].last_end == "ended with exit code 0"
     finally:
         await stack.start(name)
+
+
+async def test_feed_means_the_copy_that_owns_it_and_the_other_takes_over(stack: DevStack) -> None:
+    owner = await owner_among(stack.rows(), "feed")
+    other = {"feed-1": "feed-2", "feed-2": "feed-1"}[owner]
+    assert await roles_of(stack.rows()) == {owner: "owner", other: "standby"}
+
+    stack.kill(owner)
+
+    async def swapped() -> bool:
+        return await roles_of(stack.rows()) == {owner: "standby", other: "owner"}
+
+    await eventually(swapped, "the other owns the feed, the killed one stands by")

@@ -26,13 +26,15 @@ async def place(http: httpx.AsyncClient, body: dict[str, Any], key: str) -> http
 
 
 @asynccontextmanager
-async def away(stack: DevStack, name: str) -> AsyncIterator[None]:
-    """Without this process, as long as the block."""
-    await stack.stop(name)
+async def away(stack: DevStack, *names: str) -> AsyncIterator[None]:
+    """Without these processes, as long as the block."""
+    for name in names:
+        await stack.stop(name)
     try:
         yield
     finally:
-        await stack.start(name)
+        for name in names:
+            await stack.start(name)
 
 
 async def answers(http: httpx.AsyncClient, body: dict[str, Any], key: str, status: int) -> None:
@@ -145,7 +147,7 @@ async def test_without_the_feed_only_what_is_known_is_answered(stack: DevStack) 
     old, new = str(uuid4()), str(uuid4())
     async with account(stack.api_url) as alice:
         first = await place(alice.http, RESTING, old)
-        async with away(stack, "feed"):
+        async with away(stack, "feed-1", "feed-2"):
             await feed_is_silent(alice.http)
             refused = await place(alice.http, RESTING, new)
             replayed = await place(alice.http, RESTING, old)

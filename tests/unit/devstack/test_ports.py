@@ -6,6 +6,7 @@ import pytest
 
 from devstack.errors import PortsBusy
 from devstack.ports import HOST, FreePorts, is_free, usual_port, usual_ports
+from devstack.services import all_names
 
 
 @pytest.fixture
@@ -59,5 +60,7 @@ def test_a_preferred_port_that_is_taken_is_replaced(listener: socket.socket) -> 
         assert free.choose(["api"], preferred={"api": taken})["api"] != taken
 
 
-def test_each_order_worker_has_a_port_of_its_own() -> None:
-    assert usual_port("orders-1") != usual_port("orders-2")
+def test_every_process_has_a_port_of_its_own() -> None:
+    names = [name for name in all_names(workers=4) if name != "migrations"]
+
+    assert len({usual_port(name) for name in names}) == len(names)

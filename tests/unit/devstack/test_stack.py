@@ -30,6 +30,12 @@ def test_what_is_left_out_is_left_out(tmp_path: Path) -> None:
     assert "gateway" in stack.names
 
 
+def test_the_name_of_a_numbered_kind_is_a_name_for_all_of_it(tmp_path: Path) -> None:
+    stack = stack_with(tmp_path, only=("feed", "orders"), without=("feed-2",))
+
+    assert stack.names == ("feed-1", "orders-1", "orders-2")
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"'databse'.*postgres"):
         stack_with(tmp_path, only=("databse",))
