@@ -57,7 +57,10 @@ class Followed(Protocol):
         """The exchange's trades are numbered from their beginning again: a new epoch is due."""
 
     async def alive(self, at_ms: int, trade_seq: int) -> None:
-        """The exchange's heartbeat of `at_ms`; all trades up to `trade_seq` are on the board."""
+        """The exchange spoke, at `at_ms` or a little later by its own clock.
+
+        All trades up to `trade_seq` are on the board.
+        """
 
 
 class Following:
@@ -84,6 +87,7 @@ class Following:
         self._trade_seq: int | None = None
         self._asked_member_seq = 0
         self._caught_up = False  # the replay that opens a connection is done
+        self._whole_at_ms = 0  # of a snapshot that nobody was told of yet
         self.heard = time.monotonic()
         self._handlers: dict[type, Callable[..., Awaitable[None] | None]] = {
             Trade: self._trade,
@@ -153,6 +157,10 @@ class Following:
                 if waits is not None:
                     await waits
             await self._publisher.flush()
+            if self._whole_at_ms:
+                # Not at the next heartbeat: until readers hear of a new owner they are without.
+                await self._alive(self._whole_at_ms)
+                self._whole_at_ms = 0
             if self._forwarder.wants_replay:
                 raise FeedBroken("executions that were left out are asked for again")
 
@@ -183,6 +191,7 @@ class Following:
     def _snapshot(self, snapshot: Snapshot) -> None:
         self._board.snapshot(snapshot.symbols)
         self._trade_seq = snapshot.trade_seq
+        self._whole_at_ms = max((one.at_ms for one in snapshot.symbols), default=0)
 
     def _day_start(self, day: DayStart) -> None:
         self._board.start_day()
@@ -212,8 +221,11 @@ class Following:
             raise self._gap("trade", self._trade_seq, heartbeat.trade_seq + 1)
         if not self._forwarder.refusing and heartbeat.member_seq > self._forwarder.taken_seq:
             raise self._gap("member", self._forwarder.taken_seq, heartbeat.member_seq + 1)
+        await self._alive(heartbeat.at_ms)
+
+    async def _alive(self, at_ms: int) -> None:
         if self._trade_seq is not None:
-            await self._followed.alive(heartbeat.at_ms, self._trade_seq)
+            await self._followed.alive(at_ms, self._trade_seq)
 
     def _gap(self, sequence: str, last: int, came: int) -> FeedBroken:
         feed_metrics.GAPS.labels(sequence).inc()

@@ -4,7 +4,7 @@ import msgspec
 
 
 class Beat(msgspec.Struct, frozen=True, rename="camel"):
-    """Said on `feed.beat`: the exchange was heard at `at` (ms since 1970, its clock).
+    """Said on `feed.beat`: the exchange spoke at `at` (ms since 1970, its clock) or just after.
 
     `trade_seq` is the newest public trade taken. Every symbol was published under `epoch` before.
     """
