@@ -104,7 +104,6 @@ class Viewer:
     """
 
     __slots__ = (
-        "change_number",
         "ends_at",
         "owed",
         "send",
@@ -132,7 +131,6 @@ class Viewer:
         self.told_live = True
         self.waiting: asyncio.Task[None] | None = None
         self.written_at = 0.0
-        self.change_number = 0
 
     @property
     def ended(self) -> bool:
