@@ -16,6 +16,9 @@ from streaming.bars import BarBook
 
 log = structlog.get_logger()
 
+OpenBarStore = Callable[[], AbstractAsyncContextManager[BarStore]]
+"""Waits for Postgres; raises `DatabaseUnavailable` where it says no."""
+
 WRITE_EVERY_SECONDS: Final = 1.0
 LAST_WRITE_SECONDS: Final = 0.5
 """A feed that is stopped stores its last second, unless that would keep the next one waiting."""
@@ -30,7 +33,7 @@ class BarWriter:
     def __init__(
         self,
         book: BarBook,
-        open_store: Callable[[], AbstractAsyncContextManager[BarStore]],
+        open_store: OpenBarStore,
         write_every_seconds: float = WRITE_EVERY_SECONDS,
     ) -> None:
         self._book = book
@@ -44,32 +47,41 @@ class BarWriter:
         """
         bar_metrics.WAITING.set_function(self._book.rows_waiting)
         bar_metrics.LAG.set_function(self._book.lag_seconds)
+        failures = 0
         try:
-            async with self._open_store() as store:
+            while True:
                 try:
-                    await self._keep_writing(store, epoch)
-                except asyncio.CancelledError:
-                    await self._write_last(store, epoch)
-                    raise
+                    async with self._open_store() as store:
+                        await self._use(store, epoch)
+                except DatabaseUnavailable as error:
+                    failures += 1
+                    await self._wait_out(error, failures)
         finally:
             self._book.refuse()
 
-    async def _keep_writing(self, store: BarStore, epoch: int) -> None:
+    async def _use(self, store: BarStore, epoch: int) -> None:
         failures = 0
-        while True:
-            try:
-                if self._book.refusing:
-                    await self._resume(store, epoch)
-                await self._write(store, epoch)
-            except DatabaseUnavailable as error:
-                failures += 1
-                bar_metrics.FAILED.inc()
-                log.warning("bars_not_written", cause=str(error), failures=failures)
-                ceiling = min(BACKOFF_SECONDS_MAX, 0.1 * 2 ** min(failures, 10))
-                await asyncio.sleep(random.uniform(ceiling / 2, ceiling))
-            else:
-                failures = 0
-                await asyncio.sleep(self._write_every_seconds)
+        try:
+            while True:
+                try:
+                    if self._book.refusing:
+                        await self._resume(store, epoch)
+                    await self._write(store, epoch)
+                except DatabaseUnavailable as error:
+                    failures += 1
+                    await self._wait_out(error, failures)
+                else:
+                    failures = 0
+                    await asyncio.sleep(self._write_every_seconds)
+        except asyncio.CancelledError:
+            await self._write_last(store, epoch)
+            raise
+
+    async def _wait_out(self, error: DatabaseUnavailable, failures: int) -> None:
+        bar_metrics.FAILED.inc()
+        log.warning("bars_not_written", cause=str(error), failures=failures)
+        ceiling = min(BACKOFF_SECONDS_MAX, 0.1 * 2 ** min(failures, 10))
+        await asyncio.sleep(random.uniform(ceiling / 2, ceiling))
 
     async def _write_last(self, store: BarStore, epoch: int) -> None:
         try:

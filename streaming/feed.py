@@ -13,6 +13,7 @@ from brokerage.bus.lease import Lease
 from brokerage.bus.market_facts import MarketFacts
 from brokerage.contracts.subjects import FEED_BEAT, FEED_RESEND
 from streaming import feed_metrics
+from streaming.bar_writer import OpenBarStore
 from streaming.forwarding import Forwarder
 from streaming.owning import FeedTerm
 
@@ -35,6 +36,7 @@ class Feed:
         facts: MarketFacts,
         lease: Lease,
         new_forwarder: Callable[[], Forwarder],
+        open_bar_store: OpenBarStore,
     ) -> None:
         self._exchange_url = exchange_url
         self._member = member
@@ -42,6 +44,7 @@ class Feed:
         self._facts = facts
         self._lease = lease
         self._new_forwarder = new_forwarder
+        self._open_bar_store = open_bar_store
         self._term: FeedTerm | None = None
         self._epoch_known = 0
 
@@ -91,6 +94,7 @@ class Feed:
             self._bus,
             self._facts,
             self._new_forwarder(),
+            self._open_bar_store,
             lambda: self._lease.held,
             self._epoch_known,
         )

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
 from typing import Final, Protocol
 from urllib.parse import urlencode, urlsplit
 
@@ -25,6 +26,7 @@ from exchange.protocol import (
     Trade,
 )
 from streaming import feed_metrics
+from streaming.bars import BarBook
 from streaming.forwarding import Forwarder, MemberMessage
 from streaming.publisher import TickPublisher
 from streaming.ticks import TickBoard
@@ -64,7 +66,9 @@ class Followed(Protocol):
 
 
 class Following:
-    """Follows the exchange's feed onto the board; member messages go to the forwarder.
+    """Follows the exchange's feed onto the board and into the bars; member messages go to the
+    forwarder. The bars may lack trades that the board has: a connection replays from what either
+    needs, and each leaves out what it knows.
 
     `run` ends by cancellation only: whatever happens to the exchange is waited out.
     """
@@ -75,6 +79,7 @@ class Following:
         member: str,
         board: TickBoard,
         publisher: TickPublisher,
+        bars: BarBook,
         forwarder: Forwarder,
         followed: Followed,
     ) -> None:
@@ -82,15 +87,17 @@ class Following:
         self._member = member
         self._board = board
         self._publisher = publisher
+        self._bars = bars
         self._forwarder = forwarder
         self._followed = followed
-        self._trade_seq: int | None = None
+        self._trade_seq: int | None = None  # the last on the board
+        self._came_seq: int | None = None  # the last that this connection brought or need not
+        self._asked_trade_seq: int | None = None
         self._asked_member_seq = 0
         self._caught_up = False  # the replay that opens a connection is done
         self._whole_at_ms = 0  # of a snapshot that nobody was told of yet
         self.heard = time.monotonic()
         self._handlers: dict[type, Callable[..., Awaitable[None] | None]] = {
-            Trade: self._trade,
             Heartbeat: self._heartbeat,
             Hello: self._hello,
             Snapshot: self._snapshot,
@@ -126,8 +133,9 @@ class Following:
     async def _connection(self) -> None:
         self._asked_member_seq = self._forwarder.taken_seq
         query = {"member": self._member, "afterMember": str(self._asked_member_seq)}
-        if self._trade_seq is not None:
-            query["afterTrade"] = str(self._trade_seq)
+        self._asked_trade_seq = self._came_seq = self._trades_wanted_after()
+        if self._asked_trade_seq is not None:
+            query["afterTrade"] = str(self._asked_trade_seq)
         async with connect(
             f"{self._url}?{urlencode(query)}",
             open_timeout=OPEN_SECONDS,
@@ -144,6 +152,11 @@ class Following:
             self._caught_up = False
             await self._read(connection)
 
+    def _trades_wanted_after(self) -> int | None:
+        if self._trade_seq is None or self._bars.refusing:
+            return self._trade_seq
+        return min(self._trade_seq, self._bars.taken_seq)
+
     async def _read(self, connection: ClientConnection) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -152,10 +165,14 @@ class Following:
                 frame = await connection.recv(decode=False)
             if not self._caught_up:
                 self.heard = time.monotonic()  # a long replay is no silence
-            for message in _decode(frame):
-                waits = self._handlers[type(message)](message)
-                if waits is not None:
-                    await waits
+            for kind, messages in groupby(_decode(frame), type):
+                if kind is Trade:
+                    self._trades(list(messages))  # type: ignore[arg-type]
+                    continue
+                for message in messages:
+                    waits = self._handlers[kind](message)
+                    if waits is not None:
+                        await waits
             await self._publisher.flush()
             if self._whole_at_ms:
                 # Not at the next heartbeat: until readers hear of a new owner they are without.
@@ -163,9 +180,13 @@ class Following:
                 self._whole_at_ms = 0
             if self._forwarder.wants_replay:
                 raise FeedBroken("executions that were left out are asked for again")
+            # Not before the board has its snapshot: prices come first.
+            if self._bars.wants_replay and self._trade_seq is not None:
+                raise FeedBroken("trades that the bars lack are asked for")
 
     async def _hello(self, hello: Hello) -> None:
         self._followed.greeted(hello)
+        self._bars.connected(hello.session, hello.trade_seq, self._asked_trade_seq)
         forwarder = self._forwarder
         # The stream remembers the session of what it has, so a run before ours counts too.
         other = bool(forwarder.session) and hello.session != forwarder.session
@@ -190,22 +211,49 @@ class Following:
 
     def _snapshot(self, snapshot: Snapshot) -> None:
         self._board.snapshot(snapshot.symbols)
-        self._trade_seq = snapshot.trade_seq
+        self._trade_seq = self._came_seq = snapshot.trade_seq
         self._whole_at_ms = max((one.at_ms for one in snapshot.symbols), default=0)
+        if self._asked_trade_seq is not None:
+            # It stands in for what was asked for.
+            self._bars.skip_to(snapshot.trade_seq)
 
     def _day_start(self, day: DayStart) -> None:
-        self._board.start_day()
+        if self._trade_seq is None or day.trade_seq >= self._trade_seq:
+            self._board.start_day()
 
-    def _trade(self, trade: Trade) -> None:
-        if self._trade_seq is None:
+    def _trades(self, trades: Sequence[Trade]) -> None:
+        came_seq = self._came_seq
+        if came_seq is None:
             raise FeedBroken("a trade came before any snapshot")
-        if trade.seq != self._trade_seq + 1:
-            if trade.seq <= self._trade_seq:
-                return
-            raise self._gap("trade", self._trade_seq, trade.seq)
-        self._trade_seq = trade.seq
-        self._board.trade(trade)
-        feed_metrics.TRADES.inc()
+        # Thousands a frame where the feed is fast, so the usual case is looked at as a whole.
+        if [trade.seq for trade in trades] == list(range(came_seq + 1, came_seq + 1 + len(trades))):
+            self._take(trades)
+            return
+        following: list[Trade] = []
+        for trade in trades:
+            if trade.seq == came_seq + 1:
+                following.append(trade)
+                came_seq += 1
+            elif trade.seq > came_seq:
+                self._take(following)
+                raise self._gap("trade", came_seq, trade.seq)
+        self._take(following)
+
+    def _take(self, trades: Sequence[Trade]) -> None:
+        """Take trades that follow one another, the first right after those that came before."""
+        if not trades:
+            return
+        self._came_seq = last_seq = trades[-1].seq
+        self._bars.take(trades)
+        board_seq = self._trade_seq
+        if board_seq is None or board_seq >= last_seq:
+            return
+        on_board = self._board.trade
+        news = trades[max(0, board_seq + 1 - trades[0].seq) :]
+        for trade in news:
+            on_board(trade)
+        self._trade_seq = last_seq
+        feed_metrics.TRADES.inc(len(news))
 
     def _member_message(self, message: MemberMessage) -> None:
         if self._forwarder.refusing or message.seq <= self._forwarder.taken_seq:
@@ -217,8 +265,8 @@ class Following:
     async def _heartbeat(self, heartbeat: Heartbeat) -> None:
         self.heard = time.monotonic()
         self._caught_up = True
-        if self._trade_seq is not None and heartbeat.trade_seq > self._trade_seq:
-            raise self._gap("trade", self._trade_seq, heartbeat.trade_seq + 1)
+        if self._came_seq is not None and heartbeat.trade_seq > self._came_seq:
+            raise self._gap("trade", self._came_seq, heartbeat.trade_seq + 1)
         if not self._forwarder.refusing and heartbeat.member_seq > self._forwarder.taken_seq:
             raise self._gap("member", self._forwarder.taken_seq, heartbeat.member_seq + 1)
         await self._alive(heartbeat.at_ms)

@@ -14,7 +14,10 @@ from brokerage.bus.connection import Bus, BusUnavailable
 from brokerage.bus.market_facts import MarketFacts
 from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.subjects import FEED_BEAT
+from brokerage.storage.bar_writes import Superseded
 from exchange.protocol import Hello
+from streaming.bar_writer import BarWriter, OpenBarStore
+from streaming.bars import BarBook
 from streaming.following import Following
 from streaming.forwarding import Forwarder, SettledUnknown
 from streaming.publisher import TickPublisher
@@ -42,6 +45,7 @@ class FeedTerm:
         bus: Bus,
         facts: MarketFacts,
         forwarder: Forwarder,
+        open_bar_store: OpenBarStore,
         owns: Callable[[], bool],
         epoch_known: int,
     ) -> None:
@@ -52,8 +56,10 @@ class FeedTerm:
         self._epoch_known = epoch_known
         self._board = TickBoard(epoch=0)
         self._publisher = TickPublisher(bus, self._board, owns)
+        self._bars = BarBook()
+        self._bar_writer = BarWriter(self._bars, open_bar_store)
         self._following = Following(
-            exchange_url, member, self._board, self._publisher, forwarder, self
+            exchange_url, member, self._board, self._publisher, self._bars, forwarder, self
         )
         self._directory = b""
         self._directory_changed = asyncio.Event()
@@ -95,6 +101,7 @@ class FeedTerm:
             tasks.create_task(self._keep_directory())
             tasks.create_task(self._mend_bus())
             tasks.create_task(self._resend())
+            tasks.create_task(self._write_bars())
             tasks.create_task(self._following.run())
 
     def bus_came_back(self) -> None:
@@ -193,3 +200,14 @@ class FeedTerm:
                 self._board.raise_epoch(self.epoch)
             await self._publisher.publish_all()
             await asyncio.sleep(RESEND_PAUSE_SECONDS)
+
+    async def _write_bars(self) -> None:
+        while True:
+            try:
+                await self._bar_writer.run(self.epoch)
+            except Superseded as error:
+                # By an owner who took over; or the counter of epochs was lost, and a newer one is
+                # needed than the bars know.
+                log.warning("bars_superseded", epoch=self.epoch, newer=error.epoch)
+                self.resend(error.epoch)
+                await asyncio.sleep(RESEND_PAUSE_SECONDS)

@@ -7,6 +7,7 @@ Start it with `python -m workers.feed`.
 import os
 import secrets
 import socket
+from functools import partial
 
 from brokerage.bus.connection import open_bus
 from brokerage.bus.execution_log import ExecutionLog
@@ -16,6 +17,7 @@ from brokerage.contracts.subjects import FEED_LEASE
 from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
+from brokerage.storage.bar_writes import open_bar_store
 from brokerage.storage.pool import open_pool
 from brokerage.storage.reads import settled_feed_seq
 from streaming import feed_metrics
@@ -51,6 +53,7 @@ async def _follow(process: Process, settings: Settings) -> None:
             MarketFacts(bus),
             lease,
             lambda: Forwarder(ExecutionLog(bus), settled_seq),
+            partial(open_bar_store, settings),
         )
         process.role = lambda: feed.role
         process.ready_while(lambda: feed.ready)

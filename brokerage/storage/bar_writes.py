@@ -197,9 +197,15 @@ class BarStore:
 
 @asynccontextmanager
 async def open_bar_store(settings: Settings) -> AsyncIterator[BarStore]:
-    """A store with a pool of its own; waits for the server if it is not there."""
-    async with open_pool(settings) as pool:
-        yield BarStore(pool)
+    """A store with a pool of its own; waits for the server if it is not there.
+
+    Raises `DatabaseUnavailable` if the server is there and says no.
+    """
+    try:
+        async with open_pool(settings) as pool:
+            yield BarStore(pool)
+    except asyncpg.PostgresError as error:
+        raise DatabaseUnavailable(repr(error)) from error
 
 
 async def _newest_epoch(database: "Connection[asyncpg.Record]") -> int:

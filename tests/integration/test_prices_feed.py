@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from brokerage.bus.connection import Bus, open_bus
+from brokerage.bus.connection import Bus, BusUnavailable, open_bus
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.market_facts import MarketFacts
 from brokerage.bus.tick import EPOCH_SHIFT, Tick
@@ -42,7 +42,10 @@ async def last(bus: Bus, symbol: str, price_cents: int) -> Tick:
     found: list[Tick] = []
 
     async def there() -> bool:
-        tick = await LastPrices(bus).get(symbol)
+        try:
+            tick = await LastPrices(bus).get(symbol)
+        except BusUnavailable as error:
+            raise AssertionError("no store of last prices yet") from error
         found[:] = [] if tick is None else [tick]
         return tick is not None and tick.price_cents == price_cents
 

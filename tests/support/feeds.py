@@ -17,6 +17,8 @@ from brokerage.bus.lease import Lease, LeaseTiming, ensure_leases
 from brokerage.bus.market_facts import MarketFacts
 from brokerage.bus.tick import EPOCH_SHIFT, version_of
 from brokerage.contracts.subjects import FEED_BEAT, FEED_LEASE, FEED_RESEND, LEASES_BUCKET
+from brokerage.storage.bar_writes import BarStore
+from streaming.bar_writer import OpenBarStore
 from streaming.feed import Feed
 from streaming.forwarding import Forwarder
 from tests.support.eventually import eventually
@@ -25,20 +27,35 @@ from tests.support.running import Running, running
 
 
 @asynccontextmanager
+async def no_postgres() -> AsyncIterator[BarStore]:
+    """A Postgres that is waited for in vain: prices need none."""
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets that event")
+    yield
+
+
+@asynccontextmanager
 async def following_feed(
-    exchange_url: str, nats_url: str, settled_seq: int = 0
+    exchange_url: str,
+    nats_url: str,
+    settled_seq: int = 0,
+    open_bar_store: OpenBarStore = no_postgres,
 ) -> AsyncIterator[Feed]:
     """The only copy, from the moment on that it is live."""
     async with open_bus(nats_url, "test") as bus:
         await vacate(bus, FEED_LEASE)
-    async with copy_of_feed(exchange_url, nats_url, settled_seq) as feed:
+    async with copy_of_feed(exchange_url, nats_url, settled_seq, open_bar_store) as feed:
         await eventually(lambda: feed.live, "the feed is live")
         yield feed
 
 
 @asynccontextmanager
 async def copy_of_feed(
-    exchange_url: str, nats_url: str, settled_seq: int = 0, timing: LeaseTiming | None = None
+    exchange_url: str,
+    nats_url: str,
+    settled_seq: int = 0,
+    open_bar_store: OpenBarStore = no_postgres,
+    timing: LeaseTiming | None = None,
 ) -> AsyncIterator[Feed]:
     """One copy; whether it owns the feed or stands by is for the lease to say."""
 
@@ -53,6 +70,7 @@ async def copy_of_feed(
             MarketFacts(bus),
             Lease(bus, FEED_LEASE, secrets.token_hex(4), timing),
             lambda: Forwarder(ExecutionLog(bus), settled),
+            open_bar_store,
         )
         run = tasks.create_task(feed.run())
         try:

@@ -31,6 +31,8 @@ class ScriptedFeed:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.session = "s1"
+        self.at_ms = 1_790_000_000_123
+        self.replays_after = 0  # what was traded before is told by a snapshot only
         self.trades: list[Trade] = []
         self.members: list[Execution] = []
         self.queries: list[dict[str, str]] = []
@@ -50,7 +52,7 @@ class ScriptedFeed:
 
     def trade(self, symbol: str, price_cents: int, shares: int = 10) -> Trade:
         """Note the next trade without sending it: `send` does, or a replay."""
-        trade = Trade(len(self.trades) + 1, symbol, price_cents, shares, 1_790_000_000_123)
+        trade = Trade(len(self.trades) + 1, symbol, price_cents, shares, self.at_ms)
         self.trades.append(trade)
         return trade
 
@@ -67,6 +69,7 @@ class ScriptedFeed:
         """Send one frame to everybody connected."""
         frame = msgspec.json.encode(list(messages)).decode()
         for connection in list(self._connections):
+            # Whoever left a moment ago hears it from a replay.
             with suppress(ConnectionClosed):
                 await connection.send(frame)
 
@@ -91,8 +94,9 @@ class ScriptedFeed:
         opening: list[FeedMessage] = [
             Hello(self.session, listings, len(self.members), len(self.trades), 1.0)
         ]
-        if "afterTrade" in query:
-            opening += self.trades[int(query["afterTrade"]) :]
+        after_trade = int(query.get("afterTrade", -1))
+        if self.replays_after <= after_trade <= len(self.trades):
+            opening += self.trades[after_trade:]
         else:
             opening.append(Snapshot(len(self.trades), _statistics(self.trades)))
         opening += self.members[int(query["afterMember"]) :]
