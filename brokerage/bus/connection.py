@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -13,6 +13,8 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.js.client import JetStreamContext
+
+from brokerage.runtime.tasks import cancellation_kept
 
 log = structlog.get_logger()
 
@@ -37,6 +39,18 @@ def bus_errors(what: str) -> Iterator[None]:
         raise NobodyListens(what) from error
     except (NatsError, TimeoutError, OSError) as error:
         raise BusUnavailable(f"{what}: {error!r}") from error
+
+
+class _Client(Client):
+    """The driver's client; JetStream and key-value buckets ask through `request` too."""
+
+    async def request(self, *arguments: Any, **options: Any) -> Msg:
+        with cancellation_kept():
+            return await super().request(*arguments, **options)
+
+    async def flush(self, *arguments: Any, **options: Any) -> None:
+        with cancellation_kept():
+            await super().flush(*arguments, **options)
 
 
 class Bus:
@@ -188,12 +202,13 @@ async def open_bus(url: str, name: str) -> AsyncIterator[Bus]:
     async def failed(error: Exception) -> None:
         log.warning("bus_error", error=repr(error))
 
-    client = await nats.connect(
+    client = _Client()
+    await client.connect(
         url,
         name=name,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.25,
+        reconnect_time_wait=0.25,  # type: ignore[arg-type] # it is slept for, fractions too
         ping_interval=PING_SECONDS,
         max_outstanding_pings=2,
         reconnected_cb=reconnected,

@@ -1,13 +1,28 @@
 """Background tasks with an owner: none outlives it, and none fails in silence."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 
 log = structlog.get_logger()
+
+
+@contextmanager
+def cancellation_kept() -> Iterator[None]:
+    """Raise `CancelledError` if the block swallowed the task's cancellation.
+
+    Before Python 3.12 `asyncio.wait_for` loses one that arrives together with what it waits for: a
+    task that does so again and again, as a driver's requests make it, would then never end.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 class TaskSet:
