@@ -60,10 +60,8 @@ class Feed:
 
     @property
     def ready(self) -> bool:
-        """True for an owner that is live or has just begun, and for a standby that would notice
-        a free lease.
-        """
-        return self._lease.watched if self._term is None else self._term.ready
+        """True for an owner that is live, for a standby that watches an owner, and in between."""
+        return self.live or self._lease.watched
 
     async def run(self) -> None:
         """Stand by, own, and so on for ever."""

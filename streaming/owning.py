@@ -65,7 +65,6 @@ class FeedTerm:
         self._directory_changed = asyncio.Event()
         self._bus_came_back = asyncio.Event()
         self._resend_asked = asyncio.Event()
-        self._began = time.monotonic()
         self._beat_at = float("-inf")
         self._epoch_published = 0
         self.epoch = 0
@@ -74,11 +73,6 @@ class FeedTerm:
     def live(self) -> bool:
         """True while the exchange is heard and told of."""
         return time.monotonic() - self._beat_at < SILENT_SECONDS
-
-    @property
-    def ready(self) -> bool:
-        """True while it is live, and as long as it may take to become so."""
-        return self.live or time.monotonic() - self._began < SILENT_SECONDS
 
     @property
     def heard_seconds_ago(self) -> float:

@@ -30,7 +30,7 @@ ATTEMPT_SECONDS: Final = 0.5
 """No request for the lease waits longer; the next one asks what became of it."""
 RETRY_SECONDS: Final = 0.05
 WATCHED_SECONDS: Final = 3.0
-"""Who could not look at the lease for this long does not stand by."""
+"""Who saw no owner for this long does not stand by: it cannot look, or there is none."""
 REVISION_BITS: Final = 48
 BYTES_MAX: Final = 1024 * 1024
 
@@ -100,7 +100,7 @@ class Lease:
         )
         self._revision = 0
         self._until = 0.0
-        self._looked_at = float("-inf")
+        self._owner_seen_at = float("-inf")
 
     @property
     def held(self) -> bool:
@@ -109,8 +109,8 @@ class Lease:
 
     @property
     def watched(self) -> bool:
-        """True if the lease was seen lately: this process would notice that it is free."""
-        return now_seconds() - self._looked_at < WATCHED_SECONDS
+        """True if the lease was seen with an owner lately: that one's end would be noticed."""
+        return now_seconds() - self._owner_seen_at < WATCHED_SECONDS
 
     async def acquire(self) -> None:
         """Return as the owner. Waits for ever, also for NATS."""
@@ -119,12 +119,14 @@ class Lease:
         while True:
             try:
                 record = await self._read()
-                self._looked_at = now_seconds()
+                looked_at = now_seconds()
+                if record.holder:
+                    self._owner_seen_at = looked_at
                 if record != seen:
-                    seen, since = record, self._looked_at
+                    seen, since = record, looked_at
                 if record == _NOTHING:
                     await ensure_leases(self._bus)
-                if self._may_claim(record, self._looked_at - since):
+                if self._may_claim(record, looked_at - since):
                     await self._claim(record)
             except BusUnavailable as error:
                 log.debug("lease_not_seen", key=self._key, error=str(error))
