@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from brokerage.bus.beat import Resend
+from brokerage.bus.beat import Beat, Resend
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.lease import LeaseTiming
@@ -18,7 +18,7 @@ from brokerage.contracts.subjects import FEED_BEAT, FEED_LEASE, FEED_RESEND
 from tests.support.eventually import eventually
 from tests.support.feeds import copy_of_feed, following_feed, listen_to_feed, vacate
 from tests.support.nats_server import NatsServer, nats_server
-from tests.support.prices import comes_true
+from tests.support.prices import comes_true, price_node, viewing
 from tests.support.relay import relay_to
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
@@ -175,6 +175,25 @@ async def test_feed_that_hears_of_a_newer_epoch_claims_one_that_is_newer_still(
         await price_is(bus, "AAPL", 15_100, 501)
     assert said.epoch == 501
     assert len(exchange.queries) == 1
+
+
+async def test_node_that_remembers_a_newer_epoch_is_shown_prices_all_the_same(
+    exchange: ScriptedFeed, nats: NatsServer, bus: Bus
+) -> None:
+    said = await listen_to_feed(bus)
+    async with (
+        following_feed(exchange.url, nats.url),
+        price_node(nats.url) as node,
+        viewing(node.url, ["AAPL"], lambda heard: heard.price("AAPL") == 15_000) as heard,
+    ):
+        # As if the counter of epochs, and with it both feeds, had been lost since this one.
+        await bus.publish(FEED_BEAT, msgspec.json.encode(Beat(at=1, trade_seq=1, epoch=70)))
+        await eventually(lambda: node.market.hub.v_min == 70 << EPOCH_SHIFT, "the node heard it")
+        await eventually(lambda: said.epoch == 71, "the feed claims a newer one")
+
+        await exchange.send(exchange.trade("AAPL", 15_100))
+        await eventually(lambda: heard.price("AAPL") == 15_100, "the viewer sees the newest price")
+    assert 70 in said.resends
 
 
 async def test_nats_that_lost_disk_and_memory_gets_a_newer_epoch_all_the_same(
