@@ -142,6 +142,41 @@ class BarsBody(BaseModel):
     nextCursor: str | None
 
 
+WindowName = Literal["1d", "1w", "1m", "1y", "all"]
+
+
+class ValuePointBody(BaseModel):
+    """The account at one time. `valueInCents` is null while shares of the `unpriced` symbols, whose
+    price nobody knew, were held; `profitInCents` also where a cost is unknown.
+    """
+
+    at: str = Field(examples=[TIME_EXAMPLE])
+    valueInCents: int | None = Field(examples=[15859900])
+    cashInCents: int = Field(examples=[9949300])
+    profitInCents: int | None = Field(
+        description="The value less all that was put in by then.", examples=[-1200]
+    )
+    unpriced: list[str] = Field(examples=[[]])
+
+
+class PortfolioHistoryBody(BaseModel):
+    """The value of an account over time, ascending; the last point is now."""
+
+    window: WindowName
+    step: Literal["5m", "15m", "1h", "4h", "1d", "7d", "28d", "364d"]
+    openedAt: str = Field(examples=[TIME_EXAMPLE])
+    baseValueInCents: int | None = Field(
+        description="The value at the first point.", examples=[15861100]
+    )
+    windowProfitInCents: int | None = Field(
+        description="The profit made since the first point.", examples=[-1200]
+    )
+    uncosted: list[str] = Field(
+        description="Symbols whose shares were put in at a cost that nobody knows.", examples=[[]]
+    )
+    points: list[ValuePointBody]
+
+
 class TokenBody(BaseModel):
     """A token of the development issuer."""
 

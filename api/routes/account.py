@@ -1,24 +1,20 @@
 """What the user has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-import structlog
 from fastapi import APIRouter, Response
 
 from api.auth import CurrentUser
 from api.bodies import json_response
 from api.documentation import TOKEN_PROBLEMS, problems
 from api.errors import ProblemError
-from api.node import Node, NodeState
+from api.live_prices import live_prices
+from api.node import Node
 from api.schemas import PortfolioBody
-from brokerage.bus.connection import BusUnavailable
-from brokerage.bus.tick import decode_tick
 from brokerage.contracts.views import format_time
 from brokerage.storage import reads
 from brokerage.storage.reads import Portfolio
-
-log = structlog.get_logger()
 
 router = APIRouter(tags=["account"])
 
@@ -36,7 +32,7 @@ async def read_portfolio(user: CurrentUser, node: Node) -> Response:
     portfolio = await reads.portfolio(node.pool, user.user_id)
     if portfolio is None:
         raise ProblemError("no-account", "the token's user has no account here")
-    prices = await _prices(node, [position.symbol for position in portfolio.positions])
+    prices = await live_prices(node, [position.symbol for position in portfolio.positions])
     return json_response(portfolio_view(user.user_id, portfolio, prices, datetime.now(UTC)))
 
 
@@ -71,14 +67,3 @@ def portfolio_view(
         "asOfSeq": portfolio.as_of_seq,
         "at": format_time(at),
     }
-
-
-async def _prices(node: NodeState, symbols: Sequence[str]) -> dict[str, int]:
-    if not symbols or not node.has("last_prices"):
-        return {}
-    try:
-        fragments = await node.last_prices.fragments(symbols)
-    except BusUnavailable as error:
-        log.warning("portfolio_without_prices", error=str(error))
-        return {}
-    return {symbol: decode_tick(fragment).price_cents for symbol, fragment in fragments.items()}

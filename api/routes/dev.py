@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from api.auth import issue_token
 from api.bodies import json_response, read_json
 from api.documentation import body, problems
+from api.live_prices import live_prices
 from api.node import Node
 from api.schemas import TokenBody, TokenRequest
 from brokerage.contracts.views import format_time
@@ -15,6 +16,7 @@ from brokerage.storage.admission import (
     DEVELOPMENT_SHARES,
     open_account,
 )
+from brokerage.storage.reads import has_account
 
 router = APIRouter(tags=["development"])
 
@@ -38,7 +40,11 @@ async def token(request: Request, node: Node) -> Response:
     """The user's first token opens an account with cash and a few shares."""
     wanted = await read_json(request, TokenRequest)
     text, expires_at = issue_token(node.settings, wanted.user, wanted.scope)
-    await open_account(node.pool, wanted.user, DEVELOPMENT_CASH_CENTS, DEVELOPMENT_SHARES)
+    if not await has_account(node.pool, wanted.user):
+        prices = await live_prices(node, list(DEVELOPMENT_SHARES))
+        await open_account(
+            node.pool, wanted.user, DEVELOPMENT_CASH_CENTS, DEVELOPMENT_SHARES, prices
+        )
     return json_response(
         {
             "token": text,

@@ -1,4 +1,4 @@
-"""The past: bars of a symbol."""
+"""The past: bars of a symbol, and what an account was worth."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,14 +10,20 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 
 from api.auth import CurrentUser
+from api.bodies import json_response
 from api.cursor import MICROSECOND, decode_bar_cursor, encode_bar_cursor
 from api.documentation import TOKEN_PROBLEMS, problems
 from api.errors import ProblemError
+from api.live_prices import live_prices
 from api.node import Node, NodeState
-from api.schemas import BarsBody, IntervalName
+from api.schemas import BarsBody, IntervalName, PortfolioHistoryBody, WindowName
 from api.times import parse_time
 from brokerage.contracts.views import format_time
-from brokerage.storage.bar_reads import FAR_AHEAD, INTERVALS, LONG_AGO, bars_page
+from brokerage.domain.ledger import CASH
+from brokerage.domain.timeline import Timeline, Window, timeline
+from brokerage.domain.valuation import History, value_history
+from brokerage.storage import reads
+from brokerage.storage.bar_reads import FAR_AHEAD, INTERVALS, LONG_AGO, bars_page, closes_at
 
 router = APIRouter(tags=["history"])
 
@@ -97,6 +103,67 @@ async def read_bars(
     next_cursor = encode_bar_cursor(bars[limit - 1].start, interval) if more else None
     page = {"items": bars[:limit], "nextCursor": next_cursor}
     return Response(msgspec.json.encode(page), media_type="application/json")
+
+
+@router.get(
+    "/portfolio/history",
+    summary="What your account was worth over time",
+    responses={
+        200: {"model": PortfolioHistoryBody},
+        **problems(*TOKEN_PROBLEMS, "no-account", "invalid-request", "overloaded", "unavailable"),
+    },
+)
+async def read_portfolio_history(
+    user: CurrentUser,
+    node: Node,
+    window: Annotated[
+        WindowName,
+        Query(description="How far back: a month is 30 days, `all` begins at the opening."),
+    ] = "1d",
+) -> Response:
+    """Ascending, from the account's opening at the earliest, up to now.
+
+    Computed from the ledger and the bars' closes, the last one carried forward; the last point is
+    at the live prices where there are any.
+    """
+    async with _reading(node):
+        account = await reads.account_age(node.pool, user.user_id)
+        if account is None:
+            raise ProblemError("no-account", "the token's user has no account here")
+        line = timeline(Window(window), account.opened_at, datetime.now(UTC), account.symbols)
+        flows = await reads.ledger_flows(node.pool, user.user_id, line.points)
+        symbols = sorted({flow.asset for flow in flows if flow.amount and flow.asset != CASH})
+        closes = await closes_at(node.pool, symbols, line) if symbols else {}
+    history = value_history(line, flows, closes, await live_prices(node, symbols))
+    return json_response(history_view(window, account.opened_at, line, history))
+
+
+def history_view(
+    window: WindowName, opened_at: datetime, line: Timeline, history: History
+) -> dict[str, object]:
+    """The history as clients see it."""
+    first, last = history.points[0], history.points[-1]
+    profit = None
+    if first.profit_cents is not None and last.profit_cents is not None:
+        profit = last.profit_cents - first.profit_cents
+    return {
+        "window": window,
+        "step": line.step.name,
+        "openedAt": format_time(opened_at),
+        "baseValueInCents": first.value_cents,
+        "windowProfitInCents": profit,
+        "uncosted": history.uncosted,
+        "points": [
+            {
+                "at": format_time(point.at),
+                "valueInCents": point.value_cents,
+                "cashInCents": point.cash_cents,
+                "profitInCents": point.profit_cents,
+                "unpriced": list(point.unpriced),
+            }
+            for point in history.points
+        ],
+    }
 
 
 @asynccontextmanager

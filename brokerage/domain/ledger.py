@@ -28,11 +28,15 @@ class LedgerAccount(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One leg: `amount` (cents or shares) added to an account's balance of `asset`."""
+    """One leg: `amount` (cents or shares) added to an account's balance of `asset`.
+
+    `cost_cents` is what shares cost that no order brought, signed like `amount`; None: unknown.
+    """
 
     account: LedgerAccount
     asset: str
     amount: int
+    cost_cents: int | None = None
 
 
 def charged_price_cents(side: Side, price_cents: int, limit_cents: int) -> int:
@@ -62,17 +66,22 @@ def execution_postings(
     return tuple(leg for leg in legs if leg.amount)
 
 
-def opening_postings(cash_cents: int, shares: Mapping[str, int]) -> tuple[Posting, ...]:
-    """The endowment of a new account, against the opening account."""
-    endowment = {CASH: cash_cents, **shares}
-    return tuple(
-        posting
-        for asset, amount in endowment.items()
-        for posting in (
-            Posting(LedgerAccount.USER, asset, amount),
-            Posting(LedgerAccount.OPENING, asset, -amount),
+def opening_postings(
+    cash_cents: int, shares: Mapping[str, int], last_prices_cents: Mapping[str, int]
+) -> tuple[Posting, ...]:
+    """The endowment of a new account, against the opening account.
+
+    Its shares cost what they are worth at the last prices (by symbol; a missing one is unknown).
+    """
+    postings: list[Posting] = []
+    for asset, amount in {CASH: cash_cents, **shares}.items():
+        price = None if asset == CASH else last_prices_cents.get(asset)
+        cost = None if price is None else amount * price
+        postings += (
+            Posting(LedgerAccount.USER, asset, amount, cost),
+            Posting(LedgerAccount.OPENING, asset, -amount, None if cost is None else -cost),
         )
-    )
+    return tuple(postings)
 
 
 def user_amount(postings: Iterable[Posting], asset: str) -> int:

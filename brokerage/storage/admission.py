@@ -64,14 +64,21 @@ async def stored_reply(pool: "Pool[asyncpg.Record]", user_id: str, key: str) -> 
 
 
 async def open_account(
-    pool: "Pool[asyncpg.Record]", user_id: str, cash_cents: int, shares: Mapping[str, int]
+    pool: "Pool[asyncpg.Record]",
+    user_id: str,
+    cash_cents: int,
+    shares: Mapping[str, int],
+    last_prices_cents: Mapping[str, int],
 ) -> bool:
     """Open an account with an endowment; False if the user has one already, which stays as it is.
+
+    The shares' cost basis is what they are worth at the last prices (by symbol); that of a symbol
+    without one stays unknown.
 
     Development only: a production account is opened by a process of its own, after checks that are
     not ours.
     """
-    postings = opening_postings(cash_cents, shares)
+    postings = opening_postings(cash_cents, shares, last_prices_cents)
     async with connection(pool) as database, database.transaction():
         opened = await database.fetchval(
             "INSERT INTO accounts (user_id, cash_cents) VALUES ($1, $2) "
@@ -89,14 +96,16 @@ async def open_account(
             list(shares.values()),
         )
         await database.execute(
-            "INSERT INTO ledger_entries (user_id, source, leg, account, asset, amount, booked_at) "
-            "SELECT $1, 'opening', leg, account, asset, amount, now() "
-            "FROM unnest($2::text[], $3::text[], $4::bigint[]) "
-            "WITH ORDINALITY AS posting (account, asset, amount, leg)",
+            "INSERT INTO ledger_entries "
+            "(user_id, source, leg, account, asset, amount, cost_cents, booked_at) "
+            "SELECT $1, 'opening', leg, account, asset, amount, cost_cents, now() "
+            "FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[]) "
+            "WITH ORDINALITY AS posting (account, asset, amount, cost_cents, leg)",
             user_id,
             [posting.account.value for posting in postings],
             [posting.asset for posting in postings],
             [posting.amount for posting in postings],
+            [posting.cost_cents for posting in postings],
         )
     return True
 

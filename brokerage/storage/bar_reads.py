@@ -1,10 +1,10 @@
-"""Bars as they are read: pages of one symbol's, at every interval clients may ask for.
+"""Bars as they are read: pages of one symbol's, and the closes at given times of many.
 
 Three intervals are stored; the others are summed from minutes while they are read, so that no trade
 is counted in two places that could come to differ.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from brokerage.domain.timeline import Timeline, day_begin
 from brokerage.storage.pool import Pool, connection
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,7 +21,7 @@ FAR_AHEAD: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """Beyond these, a day more or less is a time that Python does not have."""
 
 
-class Bar(
+class BarItem(
     msgspec.Struct,
     frozen=True,
     gc=False,
@@ -125,7 +126,7 @@ async def bars_page(
     end: datetime,
     limit: int,
     newest: bool,
-) -> list[Bar]:
+) -> list[BarItem]:
     """At most `limit` bars that begin in [begin, end), ascending: the newest of them, or the first.
 
     Raises `DatabaseUnavailable`.
@@ -137,5 +138,49 @@ async def bars_page(
     parts = (interval.length, interval.parts) if interval.parts > 1 else ()
     async with connection(pool) as database:
         rows = await database.fetch(statement, symbol, *bounds, limit, *parts)
-    bars = [Bar(*row) for row in rows]
+    bars = [BarItem(*row) for row in rows]
     return bars[::-1] if newest else bars
+
+
+# A look-up each, in the one partition that can have it: a scan would read every minute in between.
+_CLOSES: Final = """
+SELECT held.symbol,
+    ARRAY(
+        SELECT (
+            SELECT close_cents FROM {table} AS bar
+            WHERE bar.symbol = held.symbol AND bar.start >= step.after AND bar.start < step.until
+            ORDER BY bar.start DESC LIMIT 1
+        )
+        FROM unnest($2::timestamptz[], $3::timestamptz[])
+            WITH ORDINALITY AS step (after, until, number)
+        ORDER BY number
+    ) AS closes,
+    (
+        SELECT close_cents FROM bars_1d AS bar
+        WHERE bar.symbol = held.symbol AND bar.start < $4 ORDER BY bar.start DESC LIMIT 1
+    ) AS close_of_days
+FROM unnest($1::text[]) AS held (symbol)
+"""
+
+
+async def closes_at(
+    pool: "Pool[asyncpg.Record]", symbols: Sequence[str], line: Timeline
+) -> dict[str, list[int | None]]:
+    """By symbol, for each point of `line`: the last close since the point before, if there was one.
+
+    The first is the last close of all before it: of a day where minutes are no longer kept.
+    """
+    until = line.closed_until()
+    async with connection(pool) as database:
+        rows = await database.fetch(
+            _CLOSES.format(table="bars_1d" if line.step.is_daily else "bars_1m"),
+            symbols,
+            [LONG_AGO, *until[:-1]],
+            until,
+            day_begin(line.points[0]),
+        )
+    found: dict[str, list[int | None]] = {}
+    for symbol, closes, close_of_days in rows:
+        first = close_of_days if closes[0] is None else closes[0]
+        found[symbol] = [first, *closes[1:]]
+    return found

@@ -4,14 +4,17 @@ answered must be seen by the next request.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import asyncpg
 
 from brokerage.domain.orders import Order
+from brokerage.domain.valuation import Flow
 from brokerage.storage.pool import Pool, connection
 from brokerage.storage.rows import ORDER_COLUMNS, order_from
 
+MICROSECOND: Final = timedelta(microseconds=1)
 SETTLED_SEQ_SECONDS = 60
 """Asked only where the stream of executions was lost; it may walk through all that was booked."""
 
@@ -41,6 +44,14 @@ class Portfolio:
     held_cents: int
     positions: list[Position]
     as_of_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountAge:
+    """Since when an account is open, and how many symbols it ever held."""
+
+    opened_at: datetime
+    symbols: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,52 @@ async def portfolio(pool: "Pool[asyncpg.Record]", user_id: str) -> Portfolio | N
         [Position(row["symbol"], row["shares"], row["held_shares"]) for row in rows],
         account["event_seq"],
     )
+
+
+async def account_age(pool: "Pool[asyncpg.Record]", user_id: str) -> AccountAge | None:
+    """When the account was opened and how much it touched; None without an account."""
+    async with connection(pool) as database:
+        row = await database.fetchrow(
+            "SELECT opened_at, (SELECT count(*) FROM positions WHERE user_id = $1) AS symbols "
+            "FROM accounts WHERE user_id = $1",
+            user_id,
+        )
+    return AccountAge(row["opened_at"], row["symbols"]) if row else None
+
+
+async def ledger_flows(
+    pool: "Pool[asyncpg.Record]", user_id: str, points: Sequence[datetime]
+) -> list[Flow]:
+    """All entries of the user's own account, added up by asset and the first point that has them.
+
+    Whatever booked them: openings, fills, busts, adjustments. What came after the last point counts
+    as its own. Entries that name no order are what was put in, or taken out.
+    """
+    async with connection(pool) as database:
+        rows = await database.fetch(
+            """
+            SELECT asset, least(width_bucket(booked_at, $2::timestamptz[]), $3) AS step,
+                sum(amount)::bigint,
+                coalesce(sum(amount) FILTER (WHERE order_id IS NULL), 0)::bigint,
+                coalesce(sum(amount) FILTER (WHERE cost_cents IS NOT NULL), 0)::bigint,
+                coalesce(sum(cost_cents), 0)::bigint,
+                bool_or(order_id IS NULL AND cost_cents IS NULL AND asset <> 'USD')
+            FROM ledger_entries WHERE user_id = $1 AND account = 'user'
+            GROUP BY 1, 2
+            """,
+            user_id,
+            # Thresholds are passed when they are reached; an entry at a point belongs to it.
+            [point + MICROSECOND for point in points],
+            len(points) - 1,
+        )
+    return [Flow(*row) for row in rows]
+
+
+async def has_account(pool: "Pool[asyncpg.Record]", user_id: str) -> bool:
+    """True once the user's account is open."""
+    async with connection(pool) as database:
+        found = await database.fetchval("SELECT true FROM accounts WHERE user_id = $1", user_id)
+    return bool(found)
 
 
 async def route_of_external(pool: "Pool[asyncpg.Record]", external_order_id: str) -> Route | None:

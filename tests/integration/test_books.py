@@ -356,7 +356,7 @@ async def test_a_balance_cannot_go_below_what_is_held(books: Books) -> None:
 
 
 async def test_an_account_is_opened_once(books: Books) -> None:
-    again = await open_account(books.pool, books.user_id, 5, {"IBM": 1})
+    again = await open_account(books.pool, books.user_id, 5, {"IBM": 1}, {})
 
     assert again is False
     assert (await books.balances()).cash_cents == 1_000_000

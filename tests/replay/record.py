@@ -83,7 +83,7 @@ async def record(folder: Path) -> list[str]:
         ):
             for tell in STORIES:
                 name = getattr(tell, "__name__", "")
-                await open_account(books.pool, name, CASH_CENTS, {})
+                await open_account(books.pool, name, CASH_CENTS, {}, {})
                 start = await tell(Story(client, replace(books, user_id=name), exchange))
                 handle = client.get_workflow_handle(workflow_id_for(start.order_id))
                 async with asyncio.timeout(30):

@@ -187,7 +187,9 @@ async def books_of_a_new_user(
     settings = Settings(database_url=database_url)
     async with open_pool(settings) as pool:
         user_id = f"user-{uuid4().hex[:12]}"
-        await admission.open_account(pool, user_id, cash_cents, {"IBM": shares})
+        await admission.open_account(
+            pool, user_id, cash_cents, {"IBM": shares}, {"IBM": LAST_PRICE_CENTS}
+        )
         writer, bus, gateway = OrderWriter(pool), NotedBus(), gateway or ToldGateway()
         notices = Notices(bus)
         yield Books(

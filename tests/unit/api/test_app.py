@@ -72,6 +72,7 @@ async def test_unknown_address_and_method_are_problems(client: AsyncClient) -> N
         ("GET", "/symbols"),
         ("GET", "/symbol/SPY"),
         ("GET", "/symbol/SPY/bars"),
+        ("GET", "/portfolio/history"),
         ("GET", "/subscribe?symbols=SPY"),
         ("POST", "/subscribe"),
         ("POST", "/stream-ticket"),

@@ -64,7 +64,7 @@ class AnyHistory(RuleBasedStateMachine):
     def open_account(self, cash: int, shares: int) -> None:
         """Post an endowment."""
         endowment = dict.fromkeys(SYMBOLS, shares)
-        for posting in opening_postings(cash, endowment):
+        for posting in opening_postings(cash, endowment, {}):
             self.ledger[posting.account, posting.asset] += posting.amount
         self.cash_cents = cash
         self.shares.update(endowment)

@@ -113,9 +113,22 @@ def test_the_charged_price_is_the_better_of_execution_and_limit() -> None:
 
 
 def test_an_opening_is_posted_against_the_opening_account() -> None:
-    postings = opening_postings(10_000_000, {"SPY": 100, "IBM": 50})
+    postings = opening_postings(10_000_000, {"SPY": 100, "IBM": 50}, {})
 
     assert sums(postings) == {0}
     assert user_amount(postings, CASH) == 10_000_000
     assert user_amount(postings, "SPY") == 100
     assert of(postings, LedgerAccount.OPENING, "IBM") == -50
+
+
+def test_shares_of_an_opening_cost_the_last_price_where_it_is_known() -> None:
+    postings = opening_postings(500, {"SPY": 100, "IBM": 50}, {"SPY": 16_745, "META": 1, CASH: 7})
+
+    assert {(leg.account, leg.asset): leg.cost_cents for leg in postings} == {
+        (LedgerAccount.USER, CASH): None,
+        (LedgerAccount.OPENING, CASH): None,
+        (LedgerAccount.USER, "SPY"): 1_674_500,
+        (LedgerAccount.OPENING, "SPY"): -1_674_500,
+        (LedgerAccount.USER, "IBM"): None,
+        (LedgerAccount.OPENING, "IBM"): None,
+    }
