@@ -12,6 +12,8 @@ import msgspec
 
 Position = Literal["buy", "sell"]
 TimeInForce = Literal["day", "gtc", "ioc"]
+Interval = Literal["1s", "1m", "5m", "15m", "1h", "1d"]
+Window = Literal["1d", "1w", "1m", "1y", "all"]
 
 
 def _wire_name(field: str) -> str:
@@ -141,6 +143,54 @@ class Portfolio(Answer, frozen=True, kw_only=True):
     total_value_cents: int | None = None
     as_of_seq: int | None = None
     at: datetime | None = None
+
+
+class Bar(Answer, frozen=True, kw_only=True):
+    """What was traded in one interval, from `at` on; the newest one may still grow."""
+
+    at: datetime
+    open_cents: int
+    high_cents: int
+    low_cents: int
+    close_cents: int
+    volume: int
+    notional_cents: int
+    trades: int
+
+
+class BarPage(Answer, frozen=True, kw_only=True):
+    """Bars, ascending; `next_cursor` asks for the page after this one."""
+
+    items: tuple[Bar, ...]
+    next_cursor: str | None = None
+
+
+class ValuePoint(Answer, frozen=True, kw_only=True):
+    """The account at one time; the value is None while a price of `unpriced` symbols is unknown.
+
+    `profit_cents` is the value less all that was put in by then.
+    """
+
+    at: datetime
+    value_cents: int | None
+    cash_cents: int
+    profit_cents: int | None
+    unpriced: tuple[str, ...] = ()
+
+
+class PortfolioHistory(Answer, frozen=True, kw_only=True):
+    """The value of an account over time, ascending; the last point is now.
+
+    `uncosted` are symbols whose shares were put in at a cost that nobody knows: no profit then.
+    """
+
+    window: str
+    step: str
+    opened_at: datetime
+    base_value_cents: int | None
+    window_profit_cents: int | None
+    uncosted: tuple[str, ...] = ()
+    points: tuple[ValuePoint, ...]
 
 
 class Hello(Answer, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ async with Sherwood("http://127.0.0.1:8000", auth=BearerToken(token)) as sherwoo
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import date, datetime
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
@@ -28,17 +29,21 @@ from client.errors import (
     Unreachable,
 )
 from client.models import (
+    BarPage,
     Cancellation,
+    Interval,
     ListedSymbol,
     Order,
     OrderPage,
     Placement,
     Portfolio,
+    PortfolioHistory,
     Position,
     StreamTicket,
     SymbolPage,
     TimeInForce,
     Token,
+    Window,
 )
 from client.prices import PriceStream
 from client.retry import Backoff, Retry, RetryPolicy
@@ -177,6 +182,39 @@ class Sherwood:
         """Return one symbol with its newest price. Raises NotFound."""
         path = f"/symbol/{quote(name, safe='')}"
         return read(await self._transport.request("GET", path), ListedSymbol)
+
+    async def bars(
+        self,
+        symbol: str,
+        interval: Interval = "1m",
+        *,
+        begin: datetime | date | None = None,
+        end: datetime | date | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> BarPage:
+        """Return bars that begin in [begin, end), ascending; times are aware, a date is in UTC.
+
+        Without `begin` the last `limit` before `end`, or up to now. Raises NotFound, and Refused
+        (`range-not-kept`) for a range older than what is kept of the interval.
+        """
+        asked: dict[str, str | int | None] = {
+            "interval": interval,
+            "from": None if begin is None else begin.isoformat(),
+            "to": None if end is None else end.isoformat(),
+            "limit": limit,
+            "cursor": cursor,
+        }
+        params = {name: value for name, value in asked.items() if value is not None}
+        path = f"/symbol/{quote(symbol, safe='')}/bars"
+        return read(await self._transport.request("GET", path, params=params), BarPage)
+
+    async def portfolio_history(self, window: Window = "1d") -> PortfolioHistory:
+        """Return what the account was worth over time, from its opening at the earliest."""
+        response = await self._transport.request(
+            "GET", "/portfolio/history", params={"window": window}
+        )
+        return read(response, PortfolioHistory)
 
     def prices(self, symbols: Iterable[str]) -> PriceStream:
         """Return the live prices of `symbols`, reconnecting for ever once connected.
