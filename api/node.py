@@ -33,8 +33,8 @@ from workflows.client import connect_temporal
 log = structlog.get_logger()
 
 REOPEN_SECONDS: Final = 0.25
-HISTORY_READS_MAX: Final = 3
-"""Of the pool's connections; the others stay free for orders, whoever looks into the past."""
+HISTORY_SHARE: Final = 3
+"""One in so many connections may look into the past; the others stay free for orders."""
 READY_WITHOUT_SECONDS: Final = 10.0
 """What is away for longer than this is not this node's fault: it takes requests without."""
 
@@ -106,7 +106,7 @@ async def open_node(state: NodeState) -> AsyncIterator[None]:
     settings = state.settings
     state.beat = time.monotonic()
     state.ready_at = state.beat + READY_WITHOUT_SECONDS
-    state.history_reads = asyncio.Semaphore(HISTORY_READS_MAX)
+    state.history_reads = asyncio.Semaphore(max(1, settings.database_pool_size // HISTORY_SHARE))
     client = await connect_temporal(
         settings.temporal_address, settings.temporal_namespace, lazy=True
     )
