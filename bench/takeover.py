@@ -116,7 +116,8 @@ def main(
 ) -> None:
     """Kill the process that owns the exchange's feed, and time the standby."""
     found = asyncio.run(measure(kills, seed))
-    console.print(f"{describe()}; python -m bench.takeover --kills {kills} --seed {seed}")
+    command = f"python -m bench.takeover --kills {kills} --seed {seed}"
+    console.print(f"{describe()}; {command}", soft_wrap=True)
     for what, seconds in (
         ("first tick of the new owner", [one.tick_seconds for one in found]),
         ("its first beat", [one.beat_seconds for one in found]),
