@@ -7,6 +7,7 @@ was worth, and between bars the last close stands.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import NamedTuple
 
 from brokerage.domain.ledger import CASH
@@ -74,17 +75,14 @@ def value_history(
             put_in[flow.step] += flow.cost_cents
             if flow.uncosted:
                 uncosted_from = min(uncosted_from, flow.step)
-    _accumulate(cash)
-    _accumulate(put_in)
-    values = list(cash)
+    cash, put_in = list(accumulate(cash)), list(accumulate(put_in))
+    values = cash
     unpriced: list[list[str]] = [[] for _ in range(count)]
     for symbol, moves in sorted(by_symbol.items()):
         worth = _worth(line, moves, closes.get(symbol, ()), live_prices_cents.get(symbol))
-        for step, cents in enumerate(worth):
-            if cents is None:
-                unpriced[step].append(symbol)
-            else:
-                values[step] += cents
+        for step in _unknown(worth):
+            unpriced[step].append(symbol)
+        values = [value + (cents or 0) for value, cents in zip(values, worth, strict=True)]
     points = [
         ValuePoint(
             at=at,
@@ -105,34 +103,53 @@ def _worth(
     line: Timeline, moves: Sequence[Flow], closes: Sequence[int | None], live_cents: int | None
 ) -> list[int | None]:
     """What the shares of one symbol were worth at each point; None where no price was known."""
-    count = len(line.points)
-    shares, costed, cost_cents = [0] * count, [0] * count, [0] * count
+    moved = [0] * len(line.points)
     for flow in moves:
-        shares[flow.step] += flow.amount
-        costed[flow.step] += flow.costed
-        cost_cents[flow.step] += flow.cost_cents
-    for amounts in (shares, costed, cost_cents):
-        _accumulate(amounts)
-    worth: list[int | None] = []
-    price: int | None = None
-    for step in range(count):
-        if step < len(closes) and closes[step] is not None:
-            price = closes[step]
-        is_opening = step == 0 and line.from_opening and costed[0] > 0
-        if not shares[step]:
-            worth.append(0)
-        elif step == count - 1 and live_cents is not None:
-            worth.append(shares[step] * live_cents)
-        elif price is not None and not is_opening:
-            worth.append(shares[step] * price)
-        elif costed[step] > 0:
-            # At the opening itself no close is as new as the price it was posted at.
-            worth.append(shares[step] * cost_cents[step] // costed[step])
-        else:
-            worth.append(None)
+        moved[flow.step] += flow.amount
+    shares = list(accumulate(moved))
+    prices = _carried(closes, len(shares))
+    if live_cents is not None:
+        prices[-1] = live_cents
+    worth = [
+        0 if not held else None if price is None else held * price
+        for held, price in zip(shares, prices, strict=True)
+    ]
+    # At the opening itself no close is as new as the price that shares were posted at.
+    at_cost = [*_unknown(worth), *([0] if line.from_opening and len(worth) > 1 else [])]
+    if at_cost and any(flow.costed for flow in moves):
+        _fill_in_costs(at_cost, moves, shares, worth)
     return worth
 
 
-def _accumulate(amounts: list[int]) -> None:
-    for step in range(1, len(amounts)):
-        amounts[step] += amounts[step - 1]
+def _unknown(worth: Sequence[int | None]) -> list[int]:
+    """The points without a worth; mostly there is none, and then this is quick."""
+    if None not in worth:
+        return []
+    return [step for step, cents in enumerate(worth) if cents is None]
+
+
+def _carried(closes: Sequence[int | None], count: int) -> list[int | None]:
+    """For each point the last close known by then."""
+    prices: list[int | None] = [*closes] if closes else [None] * count
+    if None not in prices:
+        return prices
+    last: int | None = None
+    for step, close in enumerate(closes):
+        if close is not None:
+            last = close
+        prices[step] = last
+    return prices
+
+
+def _fill_in_costs(
+    steps: Sequence[int], moves: Sequence[Flow], shares: Sequence[int], worth: list[int | None]
+) -> None:
+    """Value shares at their cost, as far as it is known, at these points."""
+    costed, cost_cents = [0] * len(worth), [0] * len(worth)
+    for flow in moves:
+        costed[flow.step] += flow.costed
+        cost_cents[flow.step] += flow.cost_cents
+    costed, cost_cents = list(accumulate(costed)), list(accumulate(cost_cents))
+    for step in steps:
+        if costed[step] > 0:
+            worth[step] = shares[step] * cost_cents[step] // costed[step]
