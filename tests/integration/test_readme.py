@@ -18,7 +18,8 @@ SCRIPT_SECONDS = 20.0
 TRANSCRIPT = re.compile(r"```console\n(.*?)```", re.DOTALL)
 # What differs from run to run: ids, the exchange's names, prices, sizes, times.
 VARIES = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|X[0-9A-F]+-|\d[\d.,:TZ-]*"
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{10}\.[0-9a-f]{24}"
+    r"|X[0-9A-F]+-|\d[\d.,:TZ-]*"
 )
 
 
