@@ -1,10 +1,18 @@
 """What the exchange really traded, from its own public feed."""
 
+import asyncio
+import time
 from bisect import bisect_right
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from websockets.exceptions import ConnectionClosed
+
 from exchange.protocol import DayStart, FeedMessage, Heartbeat, Hello, Snapshot, Trade
+from tests.support.eventually import eventually
+from tests.support.exchange_member import Member
 
 
 class TradesMissed(Exception):
@@ -129,3 +137,32 @@ class MarketRecord:
 def _utc_text(at_ms: int) -> str:
     at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@asynccontextmanager
+async def recording_market(member: Member) -> AsyncIterator[MarketRecord]:
+    """Record the public trades as `member` hears them, from its first snapshot on.
+
+    What a fault of the feed keeps from it is asked for again, so the record has no hole.
+    """
+    record = MarketRecord()
+    async with asyncio.TaskGroup() as tasks:
+        listening = tasks.create_task(_record(member, record))
+        await eventually(lambda: record.trade_seq is not None, "the market is recorded")
+        try:
+            yield record
+        finally:
+            listening.cancel()
+
+
+async def _record(member: Member, record: MarketRecord) -> None:
+    while True:
+        try:
+            async with member.feed(after_trade=record.trade_seq) as feed:
+                while True:
+                    await feed.until(lambda: bool(feed.messages))
+                    messages, feed.messages = feed.messages, []
+                    for message in messages:
+                        record.hear(message, time.monotonic())
+        except (TradesMissed, ConnectionClosed):
+            continue

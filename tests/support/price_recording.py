@@ -108,6 +108,13 @@ class Recording:
                 if event.kind == "prices":
                     yield from ticks_of(event)
 
+    def is_live(self) -> bool:
+        """True while a stream is open, has its snapshot, and was not told that prices are stale."""
+        kinds = self.kinds()
+        open_now = bool(self.connections) and self.connections[-1].closed_at is None
+        told = [kind for kind in kinds if kind in ("stale", "live")]
+        return open_now and "prices" in kinds and told[-1:] != ["stale"]
+
     def shown(self) -> dict[str, Tick]:
         """The newest tick of each symbol on the newest stream."""
         newest = Recording(self.name, connections=self.connections[-1:])

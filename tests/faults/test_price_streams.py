@@ -1,0 +1,214 @@
+"""Whatever breaks between the exchange and its viewers, no stream ever shows what was not so.
+
+Every stream and the exchange's own trades are recorded; `tests/support/price_checker.py` has the
+rules by which they are judged.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from devstack.stack import DevStack
+from tests.support.accounts import fetch_token
+from tests.support.eventually import eventually
+from tests.support.ports import free_port
+from tests.support.price_recording import Recording, StreamEvent
+from tests.support.price_viewer import PriceViewer, price_viewer, viewing_all
+from tests.support.price_watch import STANDSTILL, PriceWatch, killed, price_watch
+from tests.support.prices import comes_true
+from tests.support.running import running
+
+RECEIVE_BYTES = 65_536
+"""As small as it can be: a connection within one machine sends up to 64 KiB at once, or nothing."""
+VISITORS = 25
+VISITS_PER_SECOND = 50
+
+
+@pytest.fixture(scope="module")
+async def urls(
+    stack: DevStack, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[list[str]]:
+    """Two API nodes: the stack's, which tests may kill, and one beside it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **stack.env,
+        "SHERWOOD_API_PORT": str(port),
+        "SHERWOOD_TOKEN_SECRET": stack.home.secret("token-secret"),
+    }
+    log = tmp_path_factory.mktemp("node") / "log"
+    async with running("api", environment=environment, ready_url=f"{url}/readyz", log=log):
+        yield [stack.api_url, url]
+
+
+@pytest.fixture
+async def watch(stack: DevStack, urls: list[str]) -> AsyncIterator[PriceWatch]:
+    async with price_watch(stack, urls) as watch:
+        yield watch
+
+
+async def test_nothing_breaks_and_all_is_right(watch: PriceWatch) -> None:
+    verdict = await watch.settle()
+
+    assert verdict.streams == len(watch.viewers)
+
+
+async def test_feed_is_killed(stack: DevStack, watch: PriceWatch) -> None:
+    epoch = watch.epoch()
+
+    for name in feeds(stack):
+        await killed(stack, name)
+    await watch.speed(STANDSTILL)
+    await eventually(lambda: watch.epoch() > epoch, "another run of the feed is seen")
+    await watch.all_show_the_last()
+
+    verdict = await watch.settle()
+    assert verdict.streams == len(watch.viewers)
+
+
+async def test_nats_is_killed(stack: DevStack, watch: PriceWatch) -> None:
+    await killed(stack, "nats")
+    await watch.speed(STANDSTILL)
+    await watch.all_show_the_last()
+
+    verdict = await watch.settle()
+    assert verdict.streams == len(watch.viewers)
+
+
+async def test_nats_is_away_until_prices_are_stale(stack: DevStack, watch: PriceWatch) -> None:
+    await stack.stop("nats")
+    try:
+        await eventually(
+            lambda: all(viewer.recording.kinds()[-1] == "stale" for viewer in watch.viewers),
+            "every viewer is told",
+        )
+        await watch.speed(STANDSTILL)
+    finally:
+        await stack.start("nats")
+    # Whoever is told that prices are live again has, within a second, what it missed.
+    await watch.all_live()
+    await watch.quiet_from(time.monotonic())
+
+    verdict = await watch.settle()
+    assert verdict.streams == len(watch.viewers)
+    assert all(viewer.recording.kinds().count("live") == 1 for viewer in watch.viewers)
+
+
+async def test_api_node_is_killed(stack: DevStack, watch: PriceWatch) -> None:
+    await killed(stack, "api")
+
+    verdict = await watch.settle()
+    assert verdict.streams == len(watch.viewers) + len(watch.viewers) // 2
+
+
+@pytest.mark.parametrize("action", ["gap", "duplicate", "reorder", "drop"])
+async def test_feed_of_the_exchange_is_disturbed(watch: PriceWatch, action: str) -> None:
+    times = 5
+    fault = await watch.member.control("feed", action=action, stream="trades", times=times)
+
+    async def has_struck() -> bool:
+        faults = (await watch.member.http.get("/v1/control/feed")).json()["items"]
+        fired = next(one["fired"] for one in faults if one["id"] == fault["id"])
+        # Dropped are connections: of the stack's feed, and of the record.
+        return bool(fired >= (2 if action == "drop" else times))
+
+    await comes_true(has_struck, "the fault has struck")
+    await watch.speed(STANDSTILL)
+    await watch.all_show_the_last()
+
+    await watch.settle()
+
+
+async def test_some_viewers_read_nothing_for_a_while(stack: DevStack, urls: list[str]) -> None:
+    async with price_watch(stack, urls, receive_bytes=RECEIVE_BYTES) as watch:
+        slow, fast = watch.viewers[:2], watch.viewers[2:]
+        await watch.speed(200.0)
+        for viewer in slow:
+            viewer.pause()
+        await watch.trades(15_000)
+        for viewer in slow:
+            viewer.resume()
+
+        verdict = await watch.settle()
+
+    assert verdict.streams == len(watch.viewers)
+    everything = Counter(tick.symbol for tick in slow[0].recording.ticks())
+    some = Counter(tick.symbol for tick in fast[0].recording.ticks())
+    assert sum(everything[symbol] for symbol in some) < sum(some.values()), "nothing was skipped"
+
+
+async def test_viewers_come_and_go_fifty_a_second(watch: PriceWatch, urls: list[str]) -> None:
+    async with coming_and_going(watch, urls) as visits:
+        await eventually(lambda: len(visits) >= 100, "100 visits")
+
+    verdict = await watch.settle()
+    assert verdict.streams >= len(watch.viewers) + 100
+
+
+async def test_everything_breaks_while_viewers_come_and_go(
+    stack: DevStack, watch: PriceWatch, urls: list[str]
+) -> None:
+    halted = watch.market.symbols[-1]
+    quiet = await price_viewer(f"{watch.member.name}-quiet", urls[1:], [halted])
+    await watch.member.control("halts", symbol=halted)
+    watch.viewers.append(quiet)
+    try:
+        async with viewing_all([quiet]):
+            await watch.all_live()
+            async with coming_and_going(watch, urls):
+                await watch.member.control("feed", action="gap", stream="trades", times=50)
+                await killed(stack, "api")
+                await watch.trades(200)
+                await killed(stack, "nats")
+                await watch.member.control("feed", action="duplicate", stream="trades", times=50)
+                for name in feeds(stack):
+                    await killed(stack, name)
+                await watch.trades(200)
+                heard = quiet.recording.connections[0].events
+                await eventually(lambda: StreamEvent(heard[-1].at, "") == heard[-1], "a beat")
+
+            verdict = await watch.settle()
+    finally:
+        await watch.member.control("halts", symbol=halted, halted=False)
+    assert len(quiet.recording.connections) == 1
+    assert len(verdict.epochs) >= 2
+
+
+@asynccontextmanager
+async def coming_and_going(watch: PriceWatch, urls: list[str]) -> AsyncIterator[list[Recording]]:
+    """Fifty viewers a second, each of some symbols for some events; yields those that were here."""
+    draw = random.Random(11)
+    tokens = [await fetch_token(urls[0], f"visitor-{number}") for number in range(VISITORS)]
+    done = asyncio.Event()
+
+    async def visit(visitor: PriceViewer, events: int) -> None:
+        async with viewing_all([visitor]):
+            await eventually(lambda: len(visitor.recording.kinds()) >= events, "the visit is over")
+        watch.others.append(visitor.recording)
+
+    async def come_and_go() -> None:
+        async with asyncio.TaskGroup() as visits:
+            while not done.is_set():
+                number = len(watch.others)
+                symbols = draw.sample(watch.market.symbols, draw.randint(1, 20))
+                nodes = draw.sample(urls, 2)
+                visitor = PriceViewer(f"visit-{number}", nodes, draw.choice(tokens), symbols)
+                visits.create_task(visit(visitor, events=draw.randint(2, 4)))
+                await asyncio.sleep(1 / VISITS_PER_SECOND)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(come_and_go())
+        try:
+            yield watch.others
+        finally:
+            done.set()
+
+
+def feeds(stack: DevStack) -> list[str]:
+    """The processes that may own the feed, one of which does."""
+    return [name for name in stack.processes if name.startswith("feed")]

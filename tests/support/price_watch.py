@@ -1,0 +1,141 @@
+"""Viewers and the exchange recorded side by side, while a test breaks what lies between them."""
+
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+from devstack.process import State
+from devstack.stack import DevStack
+from tests.support.eventually import eventually
+from tests.support.exchange_member import Member, member_of
+from tests.support.market_record import MarketRecord, recording_market
+from tests.support.price_checker import QUIET_SECONDS, Span, Verdict, check
+from tests.support.price_recording import Recording
+from tests.support.price_viewer import PriceViewer, price_viewer, viewing_all
+
+SPEED: Final = 20.0
+STANDSTILL: Final = 1e-6
+"""A speed at which nothing trades for days."""
+LIVELY_TRADES: Final = 400
+RECOVERY_SECONDS: Final = 60.0
+LIST_SIZE: Final = 20
+
+
+@dataclass
+class PriceWatch:
+    """What is watched, and since when; `calm` are the times without a fault."""
+
+    member: Member
+    market: MarketRecord
+    viewers: list[PriceViewer]
+    calm: list[Span] = field(default_factory=list)
+    others: list[Recording] = field(default_factory=list)
+    """Of viewers that came and went."""
+
+    async def speed(self, speed: float) -> None:
+        """Let the market run faster or slower."""
+        await self.member.control("speed", speed=speed)
+
+    async def trades(self, count: int) -> None:
+        """Wait until that many more trades have happened."""
+        aim = (self.market.trade_seq or 0) + count
+        await eventually(lambda: (self.market.trade_seq or 0) >= aim, f"{count} more trades")
+
+    async def all_live(self) -> None:
+        """Wait until every viewer has a stream with prices that are not stale."""
+
+        def see() -> None:
+            blind = [v.recording for v in self.viewers if not v.recording.is_live()]
+            assert not blind, [(one.name, one.kinds()[-3:]) for one in blind]
+
+        await eventually(see, "every viewer sees live prices", RECOVERY_SECONDS)
+
+    async def all_show_the_last(self) -> None:
+        """With the market at a standstill: wait until every viewer shows every last price."""
+        for viewer in self.viewers:
+            await eventually(
+                partial(self._assert_current, viewer),
+                f"{viewer.recording.name} shows the last prices",
+                RECOVERY_SECONDS,
+            )
+
+    def _assert_current(self, viewer: PriceViewer) -> None:
+        shown, now = viewer.recording.shown(), time.monotonic()
+        for symbol in viewer.symbols:
+            last, tick = self.market.last(symbol, now), shown.get(symbol)
+            assert last is None or (tick is not None and tick.seq == last.seq), (tick, last)
+
+    async def quiet_from(self, began: float) -> None:
+        """Wait for a second in which nothing trades; from `began` to its end all was well."""
+        await eventually(
+            lambda: time.monotonic() - max(began, self.market.last_heard_at) > QUIET_SECONDS,
+            "the market is quiet",
+        )
+        self.calm.append((began, time.monotonic()))
+
+    async def settle(self) -> Verdict:
+        """End of a test: everything works again. Trade on, stand still, and judge all of it."""
+        await self.speed(SPEED)
+        await self.all_live()
+        began = time.monotonic()
+        await self.trades(LIVELY_TRADES)
+        await self.speed(STANDSTILL)
+        await self.quiet_from(began)
+        recordings = [viewer.recording for viewer in self.viewers] + self.others
+        verdict = check(self.market, recordings, self.calm)
+        # Every symbol of every viewer stood still at the end, so each was looked at.
+        assert verdict.quiets >= sum(len(viewer.symbols) for viewer in self.viewers)
+        assert not verdict.violations, verdict.violations[:10]
+        return verdict
+
+    def epoch(self) -> int:
+        """The newest epoch that anybody was shown."""
+        return max(tick.epoch for v in self.viewers for tick in v.recording.ticks())
+
+
+@asynccontextmanager
+async def price_watch(
+    stack: DevStack, urls: Sequence[str], viewers: int = 8, receive_bytes: int | None = None
+) -> AsyncIterator[PriceWatch]:
+    """Watch the exchange and `viewers`, on `urls` in turn, from the moment on that all see prices.
+
+    The first viewer holds every symbol, the others some.
+    """
+    name = f"watch-{uuid4().hex[:8]}"
+    async with member_of(stack.exchange_url, name) as member:
+        await member.control("speed", speed=SPEED)
+        async with recording_market(member) as market:
+            lists = [market.symbols[:200]]
+            draw = random.Random(7)
+            lists += [draw.sample(market.symbols, LIST_SIZE) for _ in range(viewers - 1)]
+            all_viewers = [
+                await price_viewer(f"{name}-{number}", _from(urls, number), symbols, receive_bytes)
+                for number, symbols in enumerate(lists)
+            ]
+            watch = PriceWatch(member, market, all_viewers)
+            async with viewing_all(all_viewers):
+                await watch.all_live()
+                try:
+                    yield watch
+                finally:
+                    await watch.speed(SPEED)
+
+
+def _from(urls: Sequence[str], number: int) -> list[str]:
+    start = number % len(urls)
+    return [*urls[start:], *urls[:start]]
+
+
+async def killed(stack: DevStack, name: str) -> None:
+    """SIGKILL a process; return when another one of its name is ready."""
+    process = stack.processes[name]
+    restarts = process.restarts
+    stack.kill(name)
+    await eventually(
+        lambda: process.restarts > restarts and process.state is State.READY, f"{name} is back"
+    )
