@@ -70,6 +70,7 @@ class Hub:
         self._wanted: set[str] = set()
         self._beat_at: float | None = None
         self._epoch = 0
+        self._beat_since_connect = False
         self._stops: set[asyncio.Event] = set()
 
     @property
@@ -98,7 +99,8 @@ class Hub:
     async def join(self, user_id: str, symbols: Sequence[str]) -> Viewer:
         """A viewer of `symbols` that is not written to before `begin`; `leave` must follow.
 
-        Raises `BusUnavailable` if a symbol is not followed yet and NATS does not answer.
+        Raises `BusUnavailable` if a symbol is not followed yet and NATS does not answer, or does
+        not have its last price back.
         """
         topics = await self._follow(symbols)
         viewer = Viewer(
@@ -230,7 +232,7 @@ class Hub:
                     topic.subscription = await self._bus.listen(subject, partial(self._hear, topic))
                 if topics:
                     await self._bus.flush()
-                    await self._read(topics)
+                    self._check_known(topics, await self._read(topics))
             except BaseException:
                 for topic in topics:
                     if topic.subscription is not None:
@@ -243,10 +245,24 @@ class Hub:
         if topics:
             self._tasks.spawn(self._confirm(topics), "hub-confirm")
 
-    async def _read(self, topics: Iterable[Topic]) -> None:
+    async def _read(self, topics: Iterable[Topic]) -> set[str]:
+        """Take the last values of `topics`; returns the symbols that have one."""
         wanted = {topic.symbol: topic for topic in topics}
-        for symbol, fragment in (await self._last_prices.fragments(list(wanted))).items():
+        found = await self._last_prices.fragments(list(wanted))
+        for symbol, fragment in found.items():
             self._hear(wanted[symbol], fragment)
+        return set(found)
+
+    def _check_known(self, topics: Iterable[Topic], found: set[str]) -> None:
+        """Raise `BusUnavailable` if one of them looks as if it had never traded, and may have.
+
+        NATS loses the last values with its memory. The feed publishes all of them again before its
+        next beat, so a symbol that has none after that beat has none. A value that is there and was
+        not taken is of an owner that is none any more: the next one's is on its way.
+        """
+        for topic in topics:
+            if topic.v < 0 and (topic.symbol in found or not self._beat_since_connect):
+                raise BusUnavailable(f"the last price of {topic.symbol} is not back yet")
 
     async def _confirm(self, topics: list[Topic]) -> None:
         await asyncio.sleep(CONFIRM_SECONDS)
@@ -270,6 +286,7 @@ class Hub:
             self._tasks.spawn(topic.subscription.close(), "hub-unsubscribe")
 
     async def _reread_later(self) -> None:
+        self._beat_since_connect = False
         # Not awaited here: the connection waits for this callback before it goes on.
         self._tasks.spawn(self._reread(), "hub-reread")
 
@@ -300,6 +317,7 @@ class Hub:
         self._epoch = epoch
         hub_metrics.EPOCH.set(epoch)
         self._beat_at = time.monotonic()
+        self._beat_since_connect = True
         self._tell_live()
 
     async def _watch_beat(self) -> None:

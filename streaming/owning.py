@@ -64,6 +64,7 @@ class FeedTerm:
         self._directory = b""
         self._directory_changed = asyncio.Event()
         self._bus_came_back = asyncio.Event()
+        self._bus_has_all = True
         self._resend_asked = asyncio.Event()
         self._beat_at = float("-inf")
         self._epoch_published = 0
@@ -100,6 +101,7 @@ class FeedTerm:
 
     def bus_came_back(self) -> None:
         """NATS was away: its memory may be gone, and what was sent meanwhile too."""
+        self._bus_has_all = False
         self._bus_came_back.set()
 
     def resend(self, epoch_known: int) -> None:
@@ -125,7 +127,12 @@ class FeedTerm:
         self._board.start_epoch(self.epoch)
 
     async def alive(self, at_ms: int, trade_seq: int) -> None:
-        """Pass the heartbeat on as the feed's own, if all symbols were published before."""
+        """Pass the heartbeat on as the feed's own, if all symbols were published before.
+
+        Readers rely on it: what NATS does not have after a beat never traded.
+        """
+        if not self._bus_has_all:
+            return
         epoch = self.epoch
         if self._epoch_published != epoch and await self._publisher.publish_all():
             self._epoch_published = epoch
@@ -171,7 +178,9 @@ class FeedTerm:
             self._bus_came_back.clear()
             try:
                 await ensure_streams(self._bus)
-                await self._publisher.publish_all()
+                if not await self._publisher.publish_all():
+                    raise BusUnavailable("not every symbol was published")
+                self._bus_has_all = not self._bus_came_back.is_set()
                 if self._directory:
                     await self._facts.put_directory(self._directory)
                 await self._forwarder.check_stream()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from brokerage.bus.streams import ensure_streams
 from streaming.hub import Terms
 from tests.support.eventually import eventually
 from tests.support.feeds import following_feed
@@ -207,6 +208,25 @@ async def test_viewer_sees_the_newest_price_after_nats_was_away(
 
         await eventually(lambda: heard.price("AAPL") == 18_000, "the viewer catches up")
         assert not heard.ended
+
+
+async def test_symbol_whose_last_price_nats_lost_is_not_shown_as_one_that_never_traded(
+    exchange: ScriptedFeed, nats: NatsServer
+) -> None:
+    async with following_feed(exchange.url, nats.url):
+        pass
+    async with price_node(nats.url) as node, node.http() as http:
+        await nats.kill()
+        await nats.start()
+        await eventually(lambda: node.bus.connected, "the node is back")
+        await ensure_streams(node.bus)
+        async with http.stream("POST", "/subscribe", json={"symbols": ["BRK.B"]}) as answer:
+            assert answer.status_code == 503
+
+        async with following_feed(exchange.url, nats.url):
+            await eventually(lambda: node.market.hub.feed_is_live, "the node hears the beat")
+            async with viewing(node.url, ["BRK.B", "META"], snapshot_seen) as heard:
+                assert (heard.price("BRK.B"), heard.price("META")) == (40_000, None)
 
 
 async def test_stopping_node_ends_its_streams_and_takes_no_new_ones(node: Node) -> None:
