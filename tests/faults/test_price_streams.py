@@ -17,14 +17,16 @@ from devstack.stack import DevStack
 from tests.support.accounts import fetch_token
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
-from tests.support.price_recording import Recording, StreamEvent
-from tests.support.price_viewer import PriceViewer, price_viewer, viewing_all
+from tests.support.price_recording import Recording
+from tests.support.price_viewer import PriceViewer, viewing_all
 from tests.support.price_watch import STANDSTILL, PriceWatch, killed, price_watch
 from tests.support.prices import comes_true
 from tests.support.running import running
 
 RECEIVE_BYTES = 65_536
 """As small as it can be: a connection within one machine sends up to 64 KiB at once, or nothing."""
+CHANGES = 40
+FAULTS = 5
 VISITORS = 25
 VISITS_PER_SECOND = 50
 
@@ -108,16 +110,7 @@ async def test_api_node_is_killed(stack: DevStack, watch: PriceWatch) -> None:
 
 @pytest.mark.parametrize("action", ["gap", "duplicate", "reorder", "drop"])
 async def test_feed_of_the_exchange_is_disturbed(watch: PriceWatch, action: str) -> None:
-    times = 5
-    fault = await watch.member.control("feed", action=action, stream="trades", times=times)
-
-    async def has_struck() -> bool:
-        faults = (await watch.member.http.get("/v1/control/feed")).json()["items"]
-        fired = next(one["fired"] for one in faults if one["id"] == fault["id"])
-        # Dropped are connections: of the stack's feed, and of the record.
-        return bool(fired >= (2 if action == "drop" else times))
-
-    await comes_true(has_struck, "the fault has struck")
+    await disturb(watch, action)
     await watch.speed(STANDSTILL)
     await watch.all_show_the_last()
 
@@ -142,41 +135,61 @@ async def test_some_viewers_read_nothing_for_a_while(stack: DevStack, urls: list
     assert sum(everything[symbol] for symbol in some) < sum(some.values()), "nothing was skipped"
 
 
-async def test_viewers_come_and_go_fifty_a_second(watch: PriceWatch, urls: list[str]) -> None:
-    async with coming_and_going(watch, urls) as visits:
-        await eventually(lambda: len(visits) >= 100, "100 visits")
-
-    verdict = await watch.settle()
-    assert verdict.streams >= len(watch.viewers) + 100
-
-
-async def test_everything_breaks_while_viewers_come_and_go(
+async def test_lists_change_all_the_time_and_nats_is_killed_meanwhile(
     stack: DevStack, watch: PriceWatch, urls: list[str]
 ) -> None:
-    halted = watch.market.symbols[-1]
-    quiet = await price_viewer(f"{watch.member.name}-quiet", urls[1:], [halted])
-    await watch.member.control("halts", symbol=halted)
-    watch.viewers.append(quiet)
-    try:
-        async with viewing_all([quiet]):
-            await watch.all_live()
-            async with coming_and_going(watch, urls):
-                await watch.member.control("feed", action="gap", stream="trades", times=50)
-                await killed(stack, "api")
-                await watch.trades(200)
-                await killed(stack, "nats")
-                await watch.member.control("feed", action="duplicate", stream="trades", times=50)
-                for name in feeds(stack):
-                    await killed(stack, name)
-                await watch.trades(200)
-                heard = quiet.recording.connections[0].events
-                await eventually(lambda: StreamEvent(heard[-1].at, "") == heard[-1], "a beat")
+    draw = random.Random(13)
+    changed: list[bool] = []
 
-            verdict = await watch.settle()
-    finally:
-        await watch.member.control("halts", symbol=halted, halted=False)
-    assert len(quiet.recording.connections) == 1
+    async def change_often(viewer: PriceViewer) -> None:
+        for _ in range(CHANGES):
+            symbols = draw.sample(watch.market.symbols, draw.randint(1, 40))
+            changed.append(await viewer.change(symbols, draw.choice(urls)))
+
+    async with asyncio.TaskGroup() as tasks:
+        for viewer in watch.viewers:
+            tasks.create_task(change_often(viewer))
+        await eventually(lambda: len(changed) > len(watch.viewers), "lists change")
+        assert len(changed) < CHANGES * len(watch.viewers), "none is left for the fault"
+        await killed(stack, "nats")
+    await watch.speed(STANDSTILL)
+    await watch.all_show_the_last()
+
+    verdict = await watch.settle()
+    assert verdict.streams == len(watch.viewers)
+    assert changed == [True] * CHANGES * len(watch.viewers)
+
+
+async def test_viewers_come_and_go_fifty_a_second_while_everything_breaks(
+    stack: DevStack, watch: PriceWatch, urls: list[str]
+) -> None:
+    async with coming_and_going(watch, urls) as visits:
+        await eventually(lambda: len(visits) >= 50, "50 visits")
+        await disturb(watch, "gap")
+        await killed(stack, "api")
+        await eventually(lambda: len(visits) >= 100, "100 visits")
+        await killed(stack, "nats")
+        await disturb(watch, "duplicate")
+        for name in feeds(stack):
+            await killed(stack, name)
+        await eventually(lambda: len(visits) >= 200, "200 visits")
+
+    verdict = await watch.settle()
+    assert verdict.streams >= len(watch.viewers) + 200
     assert len(verdict.epochs) >= 2
+
+
+async def disturb(watch: PriceWatch, action: str) -> None:
+    """Disturb the public trades of the exchange's feed; return when it has struck."""
+    fault = await watch.member.control("feed", action=action, stream="trades", times=FAULTS)
+
+    async def has_struck() -> bool:
+        faults = (await watch.member.http.get("/v1/control/feed")).json()["items"]
+        fired = next(one["fired"] for one in faults if one["id"] == fault["id"])
+        # Dropped are connections: of the stack's feed, and of the record.
+        return bool(fired >= (2 if action == "drop" else FAULTS))
+
+    await comes_true(has_struck, f"the {action} has struck")
 
 
 @asynccontextmanager

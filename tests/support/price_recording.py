@@ -44,9 +44,12 @@ class StreamEvent(NamedTuple):
     data: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
-    """The new whole list of a live stream: asked for at `at`, in force at `done_at`."""
+    """The new whole list of a live stream, asked for at `at`.
+
+    In force at `done_at` at the latest; infinite if that was never answered.
+    """
 
     at: float
     done_at: float
@@ -95,6 +98,11 @@ class Recording:
     hears_comments: bool = True
     connections: list[Connection] = field(default_factory=list)
     pauses: list[tuple[float, float]] = field(default_factory=list)
+
+    def stream_id(self) -> str:
+        """The id of the newest stream, from its `hello`."""
+        hello: dict[str, str] = json.loads(self.connections[-1].events[0].data)
+        return hello["streamId"]
 
     def kinds(self) -> list[str]:
         """The names of the events of the newest stream, so far."""

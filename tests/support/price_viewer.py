@@ -5,12 +5,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from typing import Final
 
 import httpx
 
 from tests.support.accounts import fetch_token
-from tests.support.price_recording import Connection, Recording, StreamEvent
+from tests.support.price_recording import Change, Connection, Recording, StreamEvent
 
 RETURN_SECONDS: Final = 0.2
 """Sooner than a page would, which keeps to the stream's `retry`: tests need not wait."""
@@ -51,14 +52,39 @@ class PriceViewer:
         self.recording.pauses.append((self._paused_at, time.monotonic()))
         self._reads.set()
 
+    async def change(self, symbols: Sequence[str], url: str) -> bool:
+        """Ask the node at `url` to let the stream show `symbols` until it says yes.
+
+        False if the stream has ended instead.
+        """
+        stream_id = self.recording.stream_id()
+        change = Change(time.monotonic(), inf, tuple(symbols))
+        self.recording.connections[-1].changes.append(change)
+        async with self._client() as http:
+            while True:
+                with suppress(httpx.TransportError):
+                    body = {"symbols": list(symbols)}
+                    answer = await http.patch(f"{url}/subscribe/{stream_id}", json=body)
+                    if answer.status_code == 200:
+                        change.done_at = time.monotonic()
+                        self.symbols = change.symbols
+                        return True
+                    if answer.status_code == 404:
+                        return False
+                    assert answer.status_code == 503, answer.text
+                await asyncio.sleep(RETURN_SECONDS)
+
+    def _client(self) -> httpx.AsyncClient:
+        options = [] if self._receive_bytes is None else [_takes(self._receive_bytes)]
+        return httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(verify=False, socket_options=options),
+            headers={"Authorization": f"Bearer {self._token}"},
+            timeout=READ_SECONDS_MAX,
+        )
+
     async def run(self) -> None:
         """View for ever."""
-        options = [] if self._receive_bytes is None else [_takes(self._receive_bytes)]
-        transport = httpx.AsyncHTTPTransport(verify=False, socket_options=options)
-        headers = {"Authorization": f"Bearer {self._token}"}
-        async with httpx.AsyncClient(
-            transport=transport, headers=headers, timeout=READ_SECONDS_MAX
-        ) as http:
+        async with self._client() as http:
             while True:
                 for url in self._urls:
                     with suppress(httpx.TransportError):  # its node was killed, or is away
