@@ -54,13 +54,7 @@ async def nodes(exchange: ScriptedFeed, nats: NatsServer) -> AsyncIterator[tuple
         price_node(nats.url) as holder,
         price_node(nats.url) as another,
     ):
-        for node in (holder, another):
-            await eventually(partial(hears_the_beat, node), "the node hears the beat")
         yield holder, another
-
-
-def hears_the_beat(node: Node) -> bool:
-    return node.market.hub.feed_is_live
 
 
 def snapshot_seen(heard: Heard) -> bool:

@@ -71,9 +71,15 @@ def with_viewer(app: ASGIApp) -> ASGIApp:
 
 @asynccontextmanager
 async def price_node(
-    nats_url: str, terms: Terms = TERMS, settings: Settings = SETTINGS
+    nats_url: str,
+    terms: Terms = TERMS,
+    settings: Settings = SETTINGS,
+    hears_a_feed: bool = True,
 ) -> AsyncIterator[Node]:
-    """One node that has its market open, and nothing else: no database, no Temporal."""
+    """One node that has its market open, and nothing else: no database, no Temporal.
+
+    Without a feed's beat it would not be ready, so that is waited for, if there is to be one.
+    """
     app = create_app(settings)
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(
@@ -88,6 +94,8 @@ async def price_node(
         state.last_prices = market.last_prices
         state.stream_control = market.stream_control
         await market.directory.wait()
+        if hears_a_feed:
+            await eventually(lambda: market.hub.feed_is_live, "the node hears the feed")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server._serve([listener]))
             await eventually(lambda: server.started, "the node serves")
