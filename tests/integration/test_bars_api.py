@@ -11,6 +11,7 @@ from brokerage.contracts.problems import PROBLEMS
 from brokerage.storage.bar_reads import INTERVALS
 from devstack.stack import DevStack
 from tests.support.accounts import account
+from tests.support.eventually import eventually
 from tests.support.history import OldBar, put_bars
 
 # Long before the shared stack was started: what its feed writes is of today.
@@ -202,6 +203,22 @@ async def test_symbol_that_never_traded_then_has_no_bars(http: httpx.AsyncClient
     )
 
     assert response.json() == {"items": [], "nextCursor": None}
+
+
+async def test_trades_of_now_are_in_bars_of_every_length(http: httpx.AsyncClient) -> None:
+    async def attempt() -> None:
+        day = (await http.get("/symbol/SPY/bars", params={"interval": "1d"})).json()["items"][-1:]
+        assert day
+        for interval in INTERVALS:
+            query = {"interval": interval, "from": day[0]["at"], "limit": 5_000}
+            page = (await http.get("/symbol/SPY/bars", params=query)).json()
+            assert page["items"][0]["openInCents"] == day[0]["openInCents"]
+            assert page["items"][-1]["closeInCents"] == day[0]["closeInCents"]
+            assert sum(bar["volume"] for bar in page["items"]) == day[0]["volume"]
+            assert sum(bar["trades"] for bar in page["items"]) == day[0]["trades"]
+
+    # Until all were read between two writes of the feed.
+    await eventually(attempt, "bars of every length agree", timeout_seconds=60)
 
 
 LONG_AGO = {"from": "2020-01-01", "to": "2020-01-02"}
