@@ -4,7 +4,7 @@ import subprocess
 import sys
 from typing import Final
 
-MEASUREMENTS: Final = ("bench.orders", "bench.prices")
+MEASUREMENTS: Final = ("bench.orders", "bench.prices", "bench.takeover")
 
 
 def main() -> int:

@@ -43,7 +43,7 @@ def ratio(measured: Sequence[Measured]) -> float | None:
     hub = [one.delivered_per_second for one in measured if one.kind == "hub"]
     usual = [one.delivered_per_second for one in measured if one.kind == "usual"]
     pairs = list(zip(hub, usual, strict=False))
-    return median(ours / theirs for ours, theirs in pairs) if pairs else None
+    return median(ours / max(theirs, 1.0) for ours, theirs in pairs) if pairs else None
 
 
 def verdict(measured: Sequence[Measured]) -> str | None:

@@ -67,7 +67,12 @@ def _delivered(axes: Axes, measured: Sequence[Measured], rows: Sequence[Row]) ->
                 side = 0.18 if one.kind == "usual" else -0.18
                 axes.plot([rate], [place + side], "o", color=COLOURS[one.kind])
                 axes.annotate(
-                    f" {rate / 1000:,.0f}k  ", (rate, place + side), ha="right", va="center"
+                    f"{rate / 1000:,.0f}k",
+                    (rate, place + side),
+                    xytext=(-7, 0),
+                    textcoords="offset points",
+                    ha="right",
+                    va="center",
                 )
     axes.set_xscale("log")
     axes.set_xlim(3_000, 2_000_000)

@@ -13,6 +13,7 @@ import msgspec
 import uvloop
 
 from bench.prices.messages import Publish, Published, PublisherSpec
+from brokerage.bus.beat import Beat
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.market_facts import MarketFacts
 from brokerage.bus.streams import ensure_streams
@@ -74,7 +75,7 @@ class Publisher:
     async def beat(self) -> None:
         """Say once a second that the feed is live, for ever."""
         while True:
-            beat = {"at": time.time_ns() // 1_000_000, "tradeSeq": self._sequence(), "epoch": EPOCH}
+            beat = Beat(time.time_ns() // 1_000_000, self._sequence(), EPOCH)
             await self._bus.publish(FEED_BEAT, msgspec.json.encode(beat))
             await asyncio.sleep(BEAT_SECONDS)
 

@@ -1,10 +1,12 @@
 """What was measured, as tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Final
 
 from bench.figures import percentile
 from bench.prices.path import ORDERS_PER_SECOND, VIEWERS, Path
+from bench.prices.plan import Row
 from bench.prices.run import Kind, Measured
 from bench.prices.stalled import ROW, SLOW, STALL_SECONDS, Stalled
 from bench.tables import Grid
@@ -12,46 +14,47 @@ from bench.tables import Grid
 KINDS: Final[Mapping[Kind, str]] = {"hub": "Sherwood", "usual": "the usual way"}
 KILO: Final = 1_000
 MEGA: Final = 1_000_000
+DELIVERY: Final[Sequence[tuple[str, str, Callable[[Measured], float]]]] = (
+    ("delivered/s", "{:,.0f}", lambda one: one.delivered_per_second),
+    ("of offered", "{:.0%}", lambda one: one.delivered_per_second / one.offered_per_second),
+    ("age p50 ms", "{:,.1f}", lambda one: one.percentile_ms(50)),
+    ("age p99 ms", "{:,.1f}", lambda one: one.percentile_ms(99)),
+    ("core", "{:.2f}", lambda one: one.shares["server"]),
+    (
+        "us/update",
+        "{:.2f}",
+        lambda one: MEGA * one.shares["server"] / max(1.0, one.delivered_per_second),
+    ),
+    ("in kernel", "{:.0%}", lambda one: one.kernel),
+    ("opened/s", "{:,.0f}", lambda one: one.opened_per_second),
+    ("kB a stream", "{:.1f}", lambda one: one.connection_bytes / KILO),
+    ("B/update", "{:.0f}", lambda one: one.watched.bytes / max(1, one.watched.updates)),
+    ("updates/read", "{:.1f}", lambda one: one.watched.updates / max(1, one.watched.reads)),
+)
+"""Heading, how it is written, and the figure of one run."""
 
 
 def delivery_grid(measured: Sequence[Measured]) -> Grid:
-    """Return one line a run, in the order they ran."""
+    """Return one line a row and server: of each figure the median of its runs."""
+    runs: dict[tuple[Row, Kind], list[Measured]] = {}
+    for one in measured:
+        runs.setdefault((one.row, one.kind), []).append(one)
     rows = [
         (
-            f"{one.row}, {KINDS[one.kind]}",
-            f"{one.delivered_per_second:,.0f}",
-            f"{100 * one.delivered_per_second / one.offered_per_second:.0f} %",
-            f"{one.percentile_ms(50):,.1f}",
-            f"{one.percentile_ms(99):,.1f}",
-            f"{one.shares['server']:.2f}",
-            f"{1e6 * one.shares['server'] / max(1.0, one.delivered_per_second):.2f}",
-            f"{100 * one.kernel:.0f} %",
-            f"{one.opened_per_second:,.0f}",
-            f"{one.connection_bytes / KILO:.1f}",
-            f"{one.watched.bytes / max(1, one.watched.updates):.0f}",
-            f"{one.watched.updates / max(1, one.watched.reads):.1f}",
+            f"{row}, {KINDS[kind]}",
+            *(form.format(median(figure(one) for one in same)) for _, form, figure in DELIVERY),
         )
-        for one in measured
+        for (row, kind), same in runs.items()
     ]
-    headings = (
-        "viewers x updates/s",
-        "delivered/s",
-        "of offered",
-        "age p50 ms",
-        "age p99 ms",
-        "core",
-        "us/update",
-        "in kernel",
-        "opened/s",
-        "kB a stream",
-        "B/update",
-        "updates/read",
-    )
-    return Grid("Prices delivered by one node on one core", headings, rows)
+    most = max(map(len, runs.values()), default=1)
+    title = "Prices delivered by one node on one core"
+    if most > 1:
+        title += f", medians of {most} runs"
+    return Grid(title, ("viewers x updates/s", *(name for name, _, _ in DELIVERY)), rows)
 
 
 def load_grid(measured: Sequence[Measured]) -> Grid:
-    """Return what says whether a run is to be trusted: the load itself, and who else was busy.
+    """Return one line a run: whether it is to be trusted, by the load and who else was busy.
 
     In parts of a core; `strangers` is what others took of the server's.
     """
@@ -60,6 +63,8 @@ def load_grid(measured: Sequence[Measured]) -> Grid:
             f"{one.row}, {KINDS[one.kind]}",
             f"{100 * one.offered_share:.1f} %",
             f"{one.published.late_ms_max:.0f}",
+            f"{one.delivered_per_second:,.0f}",
+            f"{one.percentile_ms(99):,.1f}",
             f"{one.shares['client']:.2f}",
             f"{one.shares['publisher']:.2f}",
             f"{one.shares['NATS']:.2f}",
@@ -76,6 +81,8 @@ def load_grid(measured: Sequence[Measured]) -> Grid:
         "viewers x updates/s",
         "offered",
         "late ms",
+        "delivered/s",
+        "p99 ms",
         "client",
         "publisher",
         "NATS",
@@ -86,7 +93,7 @@ def load_grid(measured: Sequence[Measured]) -> Grid:
         "lost",
         "recorded streams",
     )
-    return Grid("The load itself", headings, rows)
+    return Grid("Each run: its load, and who else was busy", headings, rows)
 
 
 def checked(one: Measured) -> str:

@@ -125,11 +125,19 @@ def test_stalled_viewers_are_judged_by_the_worst_of_them() -> None:
     assert found[1].measured == "120.0 kB at most, 70.0 kB on average"
 
 
-def test_tables_have_a_line_a_run_and_a_cell_a_heading() -> None:
-    measured = [_measured(kind, row, 1_000) for row in ROWS for kind in KINDS]
+def test_a_row_is_told_by_the_medians_of_its_runs_and_each_run_by_itself() -> None:
+    measured = [
+        _measured(kind, row, rate)
+        for rate in (1_000, 5_000, 2_000)
+        for row in ROWS
+        for kind in KINDS
+    ]
+    delivered, load = delivery_grid(measured), load_grid(measured)
 
-    for grid in (delivery_grid(measured), load_grid(measured)):
-        assert len(grid.rows) == len(measured)
+    assert [row[1] for row in delivered.rows] == ["2,000"] * 6
+    assert delivered.title.endswith("medians of 3 runs")
+    assert [row[3] for row in load.rows] == ["1,000"] * 6 + ["5,000"] * 6 + ["2,000"] * 6
+    for grid in (delivered, load):
         assert {len(row) for row in grid.rows} == {len(grid.headings)}
 
 
