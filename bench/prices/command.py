@@ -24,8 +24,10 @@ from bench.prices.path import whole_path
 from bench.prices.plan import FULL, LONG, QUICK, ROWS, Lengths, Row, parse_row
 from bench.prices.plot import draw
 from bench.prices.run import Code, Kind, Measured, open_price_bench
+from bench.prices.stalled import ROW as STALLED_ROW
 from bench.prices.stalled import Stalled, stalled
 from bench.prices.tables import (
+    KINDS,
     delivery_grid,
     load_grid,
     path_cores_grid,
@@ -39,6 +41,9 @@ from devstack.settings import CHECKOUT
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 console = wide_console()
 FAULTS_SHOWN: Final = 5
+STRANGERS_MAX: Final = 0.05
+CLIENT_MAX: Final = 0.85
+OFFERED_MIN: Final = 0.98
 PROFILE_LINES: Final = 40
 PATH_WINDOWS: Final = 3
 """The whole path is measured for so many windows: it has fewer updates."""
@@ -68,13 +73,24 @@ class Results:
         if self.path:
             yield path_grid(self.path)
             yield path_cores_grid(self.path)
-        yield aims_grid(aims(self.measured, self.stalled, self.path))
+        found = aims(self.measured, self.stalled, self.path)
+        if found:
+            yield aims_grid(found)
 
-    def faults(self) -> Iterator[str]:
-        """What was wrong with recorded streams."""
+    def doubts(self) -> Iterator[str]:
+        """What was wrong with recorded streams, and runs that say little."""
         for one in self.measured:
+            name = f"{one.row}, {KINDS[one.kind]}"
+            if one.strangers > STRANGERS_MAX:
+                yield f"{name}: others took {one.strangers:.2f} of the server's core: repeat it"
+            if one.shares["client"] > CLIENT_MAX:
+                yield f"{name}: the load client took {one.shares['client']:.2f} of its core"
+            if one.offered_share < OFFERED_MIN:
+                yield f"{name}: only {one.offered_share:.0%} of the load was offered"
+            if one.watched.lost:
+                yield f"{name}: {one.watched.lost} streams ended in the window"
             for fault in one.checked.faults[:FAULTS_SHOWN] if one.checked else []:
-                yield f"{one.row}: {fault}"
+                yield f"{name}: {fault}"
 
 
 @app.command()
@@ -131,8 +147,8 @@ def prices(
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
     show(console, list(results.grids()), markdown)
-    for fault in results.faults():
-        console.print(fault, style="red", markup=False)
+    for doubt in results.doubts():
+        console.print(doubt, style="red", markup=False, soft_wrap=True)
     if plot:
         draw(results.measured, plot)
     if profile:
@@ -163,7 +179,8 @@ class Run:
         base_us = time.monotonic_ns() // 1000
         with Console(stderr=True).status("starting") as status:
             if rows or with_stalled:
-                async with open_price_bench(base_us, self.code, status.update) as bench:
+                most = max((row.viewers for row in rows), default=STALLED_ROW.viewers)
+                async with open_price_bench(base_us, self.code, most, status.update) as bench:
                     results.measured = [
                         await bench.measure(kind, row, self.lengths)
                         for row in rows

@@ -34,7 +34,6 @@ from devstack.stack import DevStack
 Kind = Literal["hub", "usual"]
 SERVERS: Final = ("postgres", "nats", "migrations")
 """What a node needs around it to be whole; Temporal it only asks when there is an order."""
-DESCRIPTORS: Final = 12_000
 AT_ONCE: Final = 64
 """Streams that are being opened together."""
 RECORDED: Final = 20
@@ -253,14 +252,14 @@ class PriceBench:
 
 @asynccontextmanager
 async def open_price_bench(
-    base_us: int, code: Code, tell: Callable[[str], None]
+    base_us: int, code: Code, viewers_max: int, tell: Callable[[str], None]
 ) -> AsyncIterator[PriceBench]:
     """Start what all measurements share. Raises `StackError`, `ChildFailed`, `CannotOpen`.
 
-    `base_us` is what versions count from.
+    `base_us` is what versions count from; no server gets more than `viewers_max` streams.
     """
     cores = chosen_cores()
-    allow_descriptors(DESCRIPTORS)
+    allow_descriptors(viewers_max)
     with on(cores.others if cores.server is not None else frozenset()):
         stack = DevStack.temporary(only=SERVERS)
         async with stack:

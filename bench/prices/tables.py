@@ -56,7 +56,8 @@ def delivery_grid(measured: Sequence[Measured]) -> Grid:
 def load_grid(measured: Sequence[Measured]) -> Grid:
     """Return one line a run: whether it is to be trusted, by the load and who else was busy.
 
-    In parts of a core; `strangers` is what others took of the server's.
+    In parts of a core: the client (also while opening), publisher, NATS; `strangers` is what others
+    took of the server's. Of the streams that were recorded, how many updates were as they must be.
     """
     rows = [
         (
@@ -86,12 +87,12 @@ def load_grid(measured: Sequence[Measured]) -> Grid:
         "client",
         "publisher",
         "NATS",
-        "client, opening",
+        "opening",
         "strangers",
-        "kB when opened",
+        "kB opened",
         "refused",
         "lost",
-        "recorded streams",
+        "recorded",
     )
     return Grid("Each run: its load, and who else was busy", headings, rows)
 
@@ -102,7 +103,7 @@ def checked(one: Measured) -> str:
         return ""
     if one.checked.faults:
         return f"{len(one.checked.faults)} faults"
-    return f"{one.checked.updates:,} updates in order"
+    return f"{one.checked.updates:,} in order"
 
 
 def stalled_grid(stalled: Stalled) -> Grid:

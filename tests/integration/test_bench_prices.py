@@ -13,7 +13,7 @@ async def test_both_servers_are_opened_loaded_and_read() -> None:
     told: list[str] = []
     base_us = time.monotonic_ns() // 1000
 
-    async with open_price_bench(base_us, Code(), told.append) as bench:
+    async with open_price_bench(base_us, Code(), ROW.viewers, told.append) as bench:
         hub = await bench.measure("hub", ROW, LENGTHS)
         usual = await bench.measure("usual", ROW, LENGTHS)
 
