@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from devstack.stack import DevStack
 
-FOLDERS = ("unit", "integration", "replay", "faults")
+FOLDERS = ("unit", "integration", "replay", "faults", "foreign")
 TESTS = Path(__file__).parent
 
 # A busy machine must not fail a test of pure functions.

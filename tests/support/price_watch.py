@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 from uuid import uuid4
 
 from devstack.process import State
@@ -26,13 +26,23 @@ RECOVERY_SECONDS: Final = 60.0
 LIST_SIZE: Final = 20
 
 
+class Watched(Protocol):
+    """A viewer, of whatever kind; its `symbols` are those of its newest list."""
+
+    recording: Recording
+    symbols: tuple[str, ...]
+
+
+ViewerT = TypeVar("ViewerT", bound=Watched)
+
+
 @dataclass
-class PriceWatch:
+class PriceWatch(Generic[ViewerT]):
     """What is watched, and since when; `calm` are the times without a fault."""
 
     member: Member
     market: MarketRecord
-    viewers: list[PriceViewer]
+    viewers: list[ViewerT]
     calm: list[Span] = field(default_factory=list)
     others: list[Recording] = field(default_factory=list)
     """Of viewers that came and went."""
@@ -58,13 +68,17 @@ class PriceWatch:
     async def all_show_the_last(self) -> None:
         """With the market at a standstill: wait until every viewer shows every last price."""
         for viewer in self.viewers:
-            await eventually(
-                partial(self._assert_current, viewer),
-                f"{viewer.recording.name} shows the last prices",
-                RECOVERY_SECONDS,
-            )
+            await self.shows_the_last(viewer)
 
-    def _assert_current(self, viewer: PriceViewer) -> None:
+    async def shows_the_last(self, viewer: ViewerT) -> None:
+        """The same of one of them."""
+        await eventually(
+            partial(self._assert_current, viewer),
+            f"{viewer.recording.name} shows the last prices",
+            RECOVERY_SECONDS,
+        )
+
+    def _assert_current(self, viewer: ViewerT) -> None:
         shown, now = viewer.recording.shown(), time.monotonic()
         for symbol in viewer.symbols:
             last, tick = self.market.last(symbol, now), shown.get(symbol)
@@ -79,13 +93,18 @@ class PriceWatch:
         self.calm.append((began, time.monotonic()))
 
     async def settle(self) -> Verdict:
-        """End of a test: everything works again. Trade on, stand still, and judge all of it."""
+        """End of a test: everything works again. Trade on, stand still; nothing may be wrong."""
+        verdict = await self.judge()
+        assert not verdict.violations, verdict.violations[:10]
+        return verdict
+
+    async def judge(self) -> Verdict:
+        """The same; what is wrong is in the verdict."""
         await eventually(self._trade_undisturbed, "the feed stays in one hand", RECOVERY_SECONDS)
         recordings = [viewer.recording for viewer in self.viewers] + self.others
         verdict = check(self.market, recordings, self.calm)
         # Every symbol of every viewer stood still at the end, so each was looked at.
         assert verdict.quiets >= sum(len(viewer.symbols) for viewer in self.viewers)
-        assert not verdict.violations, verdict.violations[:10]
         return verdict
 
     async def _trade_undisturbed(self) -> bool:
@@ -107,31 +126,39 @@ class PriceWatch:
 
 
 @asynccontextmanager
+async def market_watch(stack: DevStack) -> AsyncIterator[tuple[Member, MarketRecord]]:
+    """Record the market, at its usual speed before and after."""
+    async with member_of(stack.exchange_url, f"watch-{uuid4().hex[:8]}") as member:
+        await member.control("speed", speed=SPEED)
+        async with recording_market(member) as market:
+            try:
+                yield member, market
+            finally:
+                await member.control("speed", speed=SPEED)
+
+
+@asynccontextmanager
 async def price_watch(
     stack: DevStack, urls: Sequence[str], viewers: int = 8, receive_bytes: int | None = None
-) -> AsyncIterator[PriceWatch]:
+) -> AsyncIterator[PriceWatch[PriceViewer]]:
     """Watch the exchange and `viewers`, on `urls` in turn, from the moment on that all see prices.
 
     The first viewer holds every symbol, the others some.
     """
-    name = f"watch-{uuid4().hex[:8]}"
-    async with member_of(stack.exchange_url, name) as member:
-        await member.control("speed", speed=SPEED)
-        async with recording_market(member) as market:
-            lists = [market.symbols[:200]]
-            draw = random.Random(7)
-            lists += [draw.sample(market.symbols, LIST_SIZE) for _ in range(viewers - 1)]
-            all_viewers = [
-                await price_viewer(f"{name}-{number}", _from(urls, number), symbols, receive_bytes)
-                for number, symbols in enumerate(lists)
-            ]
-            watch = PriceWatch(member, market, all_viewers)
-            async with viewing_all(all_viewers):
-                await watch.all_live()
-                try:
-                    yield watch
-                finally:
-                    await watch.speed(SPEED)
+    async with market_watch(stack) as (member, market):
+        lists = [market.symbols[:200]]
+        draw = random.Random(7)
+        lists += [draw.sample(market.symbols, LIST_SIZE) for _ in range(viewers - 1)]
+        all_viewers = [
+            await price_viewer(
+                f"{member.name}-{number}", _from(urls, number), symbols, receive_bytes
+            )
+            for number, symbols in enumerate(lists)
+        ]
+        watch = PriceWatch(member, market, all_viewers)
+        async with viewing_all(all_viewers):
+            await watch.all_live()
+            yield watch
 
 
 def _from(urls: Sequence[str], number: int) -> list[str]:
@@ -147,3 +174,11 @@ async def killed(stack: DevStack, name: str) -> None:
     await eventually(
         lambda: process.restarts > restarts and process.state is State.READY, f"{name} is back"
     )
+
+
+async def feed_killed(stack: DevStack, watch: PriceWatch[ViewerT]) -> None:
+    """Kill every copy of the feed, one after the other; return when another owner is seen."""
+    epoch = watch.epoch()
+    for name in [name for name in stack.processes if name.startswith("feed")]:
+        await killed(stack, name)
+    await eventually(lambda: watch.epoch() > epoch, "another owner of the feed is seen")
