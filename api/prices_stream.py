@@ -103,7 +103,6 @@ class PriceStreams:
         """A viewer that is being written to; None if a problem was the answer."""
         began = time.perf_counter()
         scope["route"] = _ROUTE
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
         try:
             viewer = await self._admitted(scope, receive)
         except ClientGone:

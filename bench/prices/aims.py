@@ -97,8 +97,11 @@ def _full(measured: Sequence[Measured]) -> Iterator[Aim]:
         size <= CONNECTION_BYTES_MAX,
     )
     opened = median(one.opened_per_second for one in hub)
-    what = f"at least {OPENED_PER_SECOND_MIN:,} streams opened/s"
+    what = f"at least {OPENED_PER_SECOND_MIN:,} streams opened/s, by viewers new to the node"
     yield Aim(what, f"{opened:,.0f}", opened >= OPENED_PER_SECOND_MIN)
+    if back := [rate for one in hub if (rate := one.came_back_per_second) is not None]:
+        what = f"at least {OPENED_PER_SECOND_MIN:,} streams opened/s, when all come back at once"
+        yield Aim(what, f"{median(back):,.0f}", median(back) >= OPENED_PER_SECOND_MIN)
 
 
 def _paced(measured: Sequence[Measured], row: Row, p99_ms: float, core: float) -> Iterator[Aim]:

@@ -54,9 +54,8 @@ class Dialer:
         address = urlsplit(command.url)
         self._address = (address.hostname or "", address.port or 80)
         self._per_source = _ports_per_source()
-        now = int(time.time())
         self._waiting = deque(
-            Dialed(number, self._request(number, now), HELLO_OBJECTS + len(symbols))
+            Dialed(number, self._request(number), HELLO_OBJECTS + len(symbols))
             for number, symbols in enumerate(command.watch_lists)
         )
         self._under_way: dict[int, Dialed] = {}
@@ -124,13 +123,14 @@ class Dialer:
         self._poll.unregister(stream.socket.fileno())
         del self._under_way[stream.socket.fileno()]
 
-    def _request(self, number: int, now: int) -> bytes:
+    def _request(self, number: int) -> bytes:
+        issued_at = self._command.issued_at
         claims = {
             "sub": f"viewer-{number}",
             "iss": "sherwood",
             "aud": "sherwood",
-            "iat": now,
-            "exp": now + TOKEN_SECONDS,
+            "iat": issued_at,
+            "exp": issued_at + TOKEN_SECONDS,
         }
         token = jwt.encode(claims, self._command.token_secret, algorithm="HS256")
         body = json.dumps({"symbols": self._command.watch_lists[number]}).encode()

@@ -30,11 +30,13 @@ class Open(msgspec.Struct, tag=True):
     """Open a stream for each of `watch_lists`, `at_once` of them under way together.
 
     The first `slow` of them have the smallest receive buffer there is; the last `recorded` are kept
-    whole, to be checked. `token_secret` signs a token for each viewer.
+    whole, to be checked. `token_secret` signs a token for each viewer, the same one for the same
+    `issued_at` (seconds since 1970).
     """
 
     url: str
     token_secret: str
+    issued_at: int
     watch_lists: list[list[str]]
     at_once: int
     slow: int = 0

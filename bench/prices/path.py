@@ -1,6 +1,7 @@
 """The whole path: from the exchange's trade to the viewer, on a whole stack that takes orders."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -59,7 +60,9 @@ async def whole_path(speed: float, seconds: float, tell: Callable[[str], None]) 
             tell(f"opening {VIEWERS:,} streams")
             lists = watch_lists(await _symbols(target, tokens[0]), VIEWERS)
             secret = home.secret("token-secret")
-            await viewers.ask(Open(target.api_url, secret, lists, AT_ONCE), Opened)
+            await viewers.ask(
+                Open(target.api_url, secret, int(time.time()), lists, AT_ONCE), Opened
+            )
             tell(f"{ORDERS_PER_SECOND:g} orders a second beside {VIEWERS:,} viewers")
             async with asyncio.TaskGroup() as tasks:
                 load = tasks.create_task(run_load(orders))

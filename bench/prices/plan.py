@@ -44,15 +44,16 @@ ROWS: Final = (FULL, LIGHT, MANY)
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long each part takes, and how often it is repeated."""
+    """How long each part takes, how often it is repeated, and whether viewers come back."""
 
     warm_up_seconds: float
     window_seconds: float
     rounds: int
+    come_back: bool
 
 
-LONG: Final = Lengths(warm_up_seconds=3, window_seconds=10, rounds=3)
-QUICK: Final = Lengths(warm_up_seconds=2, window_seconds=5, rounds=1)
+LONG: Final = Lengths(warm_up_seconds=3, window_seconds=10, rounds=3, come_back=True)
+QUICK: Final = Lengths(warm_up_seconds=2, window_seconds=5, rounds=1, come_back=False)
 
 
 def parse_row(text: str) -> Row:

@@ -1,6 +1,7 @@
 """One measurement after the other: a server on its core, streams opened, ticks published."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ class Measured:
     rss_opened: int
     rss_after: int
     checked: Checked | None
+    came_back: Opened | None
 
     @property
     def delivered_per_second(self) -> float:
@@ -103,6 +105,11 @@ class Measured:
     def opened_per_second(self) -> float:
         """Streams a second, each with its snapshot."""
         return self.row.viewers / self.opened.seconds
+
+    @property
+    def came_back_per_second(self) -> float | None:
+        """The same when all of them come back at once; None if that was not measured."""
+        return None if self.came_back is None else self.row.viewers / self.came_back.seconds
 
     @property
     def opened_bytes(self) -> float:
@@ -142,10 +149,12 @@ class PriceBench:
 
     async def measure(self, kind: Kind, row: Row, lengths: Lengths) -> Measured:
         """Start the server, open the streams, warm up, measure, look at what was recorded."""
-        async with self.serving(kind) as (pid, url), self.viewers() as viewers:
+        async with self.serving(kind) as (pid, url), AsyncExitStack() as crowd:
+            viewers = await crowd.enter_async_context(self.viewers())
             self.tell(f"{kind}, {row}: opening")
             rss_before = rss_bytes(pid)
-            opened = await viewers.ask(self.open_command(kind, url, row.viewers), Opened)
+            opening = self.open_command(kind, url, row.viewers)
+            opened = await viewers.ask(opening, Opened)
             await asyncio.sleep(SETTLE_SECONDS)
             rss_opened = rss_bytes(pid)
             self.tell(f"{kind}, {row}: warming up")
@@ -160,6 +169,12 @@ class PriceBench:
             rss_after, in_kernel = rss_bytes(pid), kernel_seconds(pid) - in_kernel
             published = await self.publish(0)
             checked = await self.check(viewers) if kind == "hub" else None
+            came_back = None
+            if kind == "hub" and lengths.come_back:
+                self.tell(f"{kind}, {row}: all come back")
+                await crowd.aclose()
+                async with self.viewers() as again:
+                    came_back = await again.ask(opening, Opened)
             self.tell(f"{kind}, {row}: stopping")
         return Measured(
             kind=kind,
@@ -174,6 +189,7 @@ class PriceBench:
             rss_opened=rss_opened,
             rss_after=rss_after,
             checked=checked,
+            came_back=came_back,
         )
 
     async def publish(self, ticks_per_second: float) -> Published:
@@ -184,7 +200,15 @@ class PriceBench:
         """Return the command that opens this many streams."""
         lists = watch_lists(self.names, viewers)
         recorded = RECORDED if kind == "hub" else 0
-        return Open(url, self.token_secret, lists, AT_ONCE, slow, min(recorded, viewers - slow))
+        return Open(
+            url,
+            self.token_secret,
+            int(time.time()),
+            lists,
+            AT_ONCE,
+            slow,
+            min(recorded, viewers - slow),
+        )
 
     async def watch(
         self, viewers: Helper, row: Row, seconds: float, *, stall: bool = False

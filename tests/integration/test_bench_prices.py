@@ -6,7 +6,7 @@ from bench.prices.plan import Lengths, Row
 from bench.prices.run import RECORDED, Code, Measured, open_price_bench
 
 ROW = Row(40, 20)
-LENGTHS = Lengths(warm_up_seconds=0.2, window_seconds=1.0, rounds=1)
+LENGTHS = Lengths(warm_up_seconds=0.2, window_seconds=1.0, rounds=1, come_back=True)
 
 
 async def test_both_servers_are_opened_loaded_and_read() -> None:
@@ -24,6 +24,8 @@ async def test_both_servers_are_opened_loaded_and_read() -> None:
     assert hub.checked.updates > RECORDED * 20
     assert hub.checked.faults == []
     assert usual.checked is None
+    assert hub.came_back_per_second is not None
+    assert hub.came_back_per_second > 0
     assert told[-1] == "stopping"
 
 
