@@ -48,6 +48,8 @@ class Engine:
 
     def run_until(self, market_ms: int, print_max: int, at_ms: int) -> int:
         """Take in the prints due at `market_ms`, at most `print_max`; return how many."""
+        left = self.market.prints_left
+        print_max = print_max if left is None else min(print_max, left)
         count = 0
         market, show = self.market, self.floor.show
         while count < print_max and market.next_ms <= market_ms:

@@ -54,7 +54,7 @@ class Market:
     """Hands out the prints one after the other.
 
     `walk_prints_per_second` counts prints of all walking symbols together, per second of the
-    market's own time.
+    market's own time. After `days_max` days the market stands still.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Market:
         *,
         seed: int,
         walk_prints_per_second: float,
+        days_max: int | None = None,
     ) -> None:
         listed = {security.symbol: index for index, security in enumerate(securities)}
         missing = [symbol for symbol in tape.symbols if symbol not in listed]
@@ -80,6 +81,8 @@ class Market:
         self._salt = scramble(seed)
         rate = walk_prints_per_second if self._walkers else 0.0
         self._walk_per_day = int(rate * DAY_MS / 1000)
+        per_day = self._count + len(tape) + self._walk_per_day
+        self._prints_max = None if days_max is None else days_max * per_day
         self._state = MarketState(
             position=0,
             day=0,
@@ -95,6 +98,13 @@ class Market:
     def position(self) -> int:
         """How many prints were taken."""
         return self._state.position
+
+    @property
+    def prints_left(self) -> int | None:
+        """How many prints there will be before the market stands still; None: it never does."""
+        if self._prints_max is None:
+            return None
+        return max(0, self._prints_max - self._state.position)
 
     @property
     def next_ms(self) -> int:

@@ -55,7 +55,7 @@ def open_engine(settings: Settings, journal: Journal) -> tuple[Engine, tuple[Sec
                 f"{journal.path} was begun with {name} {facts.get(name)}, not {value}:"
                 " start it the same way, or begin another journal"
             )
-    engine = _engine(facts, tape, listed, journal)
+    engine = _engine(facts, tape, listed, journal, settings.days)
     checkpoint = journal.checkpoint()
     if checkpoint is not None:
         engine.restore(checkpoint)
@@ -94,13 +94,18 @@ def replay(settings: Settings, journal: Journal) -> Iterator[tuple[Outcome, byte
 
 
 def _engine(
-    facts: dict[str, str], tape: Tape, listed: tuple[Security, ...], journal: Journal | None
+    facts: dict[str, str],
+    tape: Tape,
+    listed: tuple[Security, ...],
+    journal: Journal | None,
+    days_max: int | None = None,
 ) -> Engine:
     market = Market(
         listed,
         tape,
         seed=int(facts["seed"]),
         walk_prints_per_second=float(facts["walk_prints_per_second"]),
+        days_max=days_max,
     )
     archive = NoArchive() if journal is None else journal
     return Engine(listed, market, Registry(facts["session"], archive))

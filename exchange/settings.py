@@ -20,7 +20,8 @@ class Settings(BaseSettings):
     """Read once, at the start. `speed` is a factor of the recorded time; infinite: unbound.
 
     `walk_prints_per_second` is per walking symbol and `walk_prints_per_second_max` for all of them
-    together, both in wall time at a speed of 20, the default.
+    together, both in wall time at a speed of 20, the default. After `days` of the market it stands
+    still; None: it goes on for ever.
     """
 
     model_config = SettingsConfigDict(env_prefix="EXCHANGE_", frozen=True)
@@ -30,6 +31,7 @@ class Settings(BaseSettings):
     journal: Path = Path(".sherwood/exchange.sqlite3")
     journal_sync: Literal["normal", "full"] = "normal"
     speed: Speed = 20.0
+    days: int | None = Field(default=None, ge=1)
     symbols: int | None = Field(default=None, ge=1)
     seed: int = 7
     tape: Path | None = None

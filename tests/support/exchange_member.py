@@ -1,7 +1,7 @@
 """A member of the simulated exchange, for tests, and an exchange of its own."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -166,19 +166,26 @@ async def member_of(url: str, name: str | None = None) -> AsyncIterator[Member]:
 class ExchangeProcess:
     """An exchange on a free port with a journal in `folder`; it can be killed and started again."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self, folder: Path, *options: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.journal = folder / "exchange.sqlite3"
         self._log = folder / "exchange.log"
         self._options = options
+        self._environment = dict(environment or {})
         self.process: Running | None = None
 
     async def start(self) -> None:
         """Start it, and wait until it is ready."""
         self.process = await start(
             *("exchange", *self._options),
-            environment={"EXCHANGE_PORT": str(self.port), "EXCHANGE_JOURNAL": str(self.journal)},
+            environment={
+                "EXCHANGE_PORT": str(self.port),
+                "EXCHANGE_JOURNAL": str(self.journal),
+                **self._environment,
+            },
             ready_url=f"{self.url}/readyz",
             log=self._log,
         )
@@ -195,9 +202,11 @@ class ExchangeProcess:
 
 
 @asynccontextmanager
-async def exchange_process(folder: Path, *options: str) -> AsyncIterator[ExchangeProcess]:
+async def exchange_process(
+    folder: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[ExchangeProcess]:
     """Run an exchange as long as the block."""
-    exchange = ExchangeProcess(folder, *options)
+    exchange = ExchangeProcess(folder, *options, environment=environment)
     await exchange.start()
     try:
         yield exchange

@@ -123,16 +123,21 @@ class FeedProcess:
 
 
 @asynccontextmanager
-async def feed_process(exchange_url: str, nats_url: str, log: Path) -> AsyncIterator[FeedProcess]:
-    """Run a copy as long as the block, from the moment on that it is ready."""
+async def feed_process(
+    exchange_url: str, nats_url: str, log: Path, database_url: str | None = None
+) -> AsyncIterator[FeedProcess]:
+    """Run a copy as long as the block, from the moment on that it is ready.
+
+    Without a Postgres it makes no bars, and prices all the same.
+    """
     port = free_port()
     environment = {
         "SHERWOOD_ENVIRONMENT": "development",
         "SHERWOOD_EXCHANGE_URL": exchange_url,
         "SHERWOOD_NATS_URL": nats_url,
         "SHERWOOD_HEALTH_PORT": str(port),
-        # Only prices matter here, and they need no Postgres.
-        "SHERWOOD_DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/none",
+        "SHERWOOD_DATABASE_URL": database_url
+        or f"postgresql://nobody@127.0.0.1:{free_port()}/none",
     }
     url = f"http://127.0.0.1:{port}"
     async with running(

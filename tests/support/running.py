@@ -29,6 +29,11 @@ class Running:
         """True once it is gone."""
         return self._process.returncode is not None
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def said(self) -> str:
         """The end of its output."""
         return self.log.read_text()[-3000:]

@@ -31,9 +31,11 @@ TAPE = tape_of(
 )
 
 
-def market_of(tape: Tape = TAPE, seed: int = 1, rate: float = 0.5) -> Market:
+def market_of(
+    tape: Tape = TAPE, seed: int = 1, rate: float = 0.5, days_max: int | None = None
+) -> Market:
     """Return a market at its first print."""
-    return Market(SECURITIES, tape, seed=seed, walk_prints_per_second=rate)
+    return Market(SECURITIES, tape, seed=seed, walk_prints_per_second=rate, days_max=days_max)
 
 
 class Exchange:

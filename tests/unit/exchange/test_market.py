@@ -49,6 +49,20 @@ def test_market_never_goes_back_in_time_and_loops_into_the_next_day() -> None:
     assert days == 1 + due[-1] // DAY_MS == 5
 
 
+def test_market_of_two_days_has_the_prints_of_two_days() -> None:
+    market, endless = market_of(days_max=2), market_of()
+    assert market.prints_left is not None
+    assert endless.prints_left is None
+
+    prints = take(market, market.prints_left)
+
+    following = take(endless, len(prints) + 1)
+    assert prints == following[:-1]
+    assert sum(one.opens_day for one in prints) == 2
+    assert following[-1].opens_day
+    assert market.prints_left == 0
+
+
 def test_restored_market_goes_on_where_it_was() -> None:
     market = market_of()
     take(market, 777)
