@@ -58,6 +58,8 @@ class BarWriter:
                     await self._wait_out(error, failures)
         finally:
             self._book.refuse()
+            # Who is not the owner is not behind.
+            bar_metrics.LAG.set_function(lambda: 0.0)
 
     async def _use(self, store: BarStore, epoch: int) -> None:
         failures = 0

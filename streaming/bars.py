@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 ROWS_WAITING_MAX: Final = 200_000
 """So many bars wait for Postgres at most: 25 minutes of 130 symbols that trade every second, a
-minute of 3,000. Beyond that the trades are asked for again when Postgres is back."""
+minute of 3,000. Later trades are left with the exchange until half of that is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +74,24 @@ class _Series:
 class BarBook:
     """Takes trades without waiting. A writer stores what changed, and says where to begin.
 
-    Until it has said so the book is `refusing`: trades are left with the exchange, which replays
-    them when the feed connects again (`wants_replay`). `taken_seq` is the last trade taken.
+    Until it has said so the book is `refusing`, and while too much waits for Postgres it is full:
+    trades are left with the exchange, which replays them when the feed connects again
+    (`wants_replay`). `taken_seq` is the last trade taken.
     """
 
     def __init__(self, rows_waiting_max: int = ROWS_WAITING_MAX) -> None:
         self._rows_waiting_max = rows_waiting_max
         self._series = [_Series(interval) for interval in BarInterval]
         self._touched: set[str] = set()
-        self._in_flight = 0
+        self._in_flight: Batch | None = None
         self._written: Progress | None = None
-        self._waiting_since: float | None = None
+        self._waiting_since: float | None = time.monotonic()
         self._at_ms = 0
         self._next_turn_ms = 0
         self._session = ""
         self._newest_seq = 0
         self._behind = False
+        self._full = False
         self._began = False
         self.taken_seq = 0
         self.refusing = True
@@ -99,7 +101,12 @@ class BarBook:
     @property
     def wants_replay(self) -> bool:
         """True while trades are missing that a new connection may bring."""
-        return self._behind and not self.refusing
+        return self._behind and self.wanted_after is not None
+
+    @property
+    def wanted_after(self) -> int | None:
+        """The trade after which to replay; None while none could be taken."""
+        return None if self.refusing or self._full else self.taken_seq
 
     def connected(self, session: str, trade_seq: int, asked_seq: int | None) -> None:
         """The exchange is at `trade_seq` of `session`; it was asked for all after `asked_seq`."""
@@ -118,7 +125,7 @@ class BarBook:
         if trades[-1].seq <= self.taken_seq:
             return
         self._newest_seq = trades[-1].seq
-        if self.refusing:
+        if self.refusing or self._full:
             return
         known = self.taken_seq + 1 - trades[0].seq
         if known < 0:
@@ -130,8 +137,8 @@ class BarBook:
         if self._waiting_since is None:
             self._waiting_since = time.monotonic()
         if self.rows_waiting() > self._rows_waiting_max:
-            log.error("bars_let_go", rows=self.rows_waiting(), trade_seq=self.taken_seq)
-            self.refuse()
+            self._full = True
+            log.error("bars_full", rows=self.rows_waiting(), trade_seq=self.taken_seq)
 
     def skip_to(self, trade_seq: int) -> None:
         """The exchange no longer has what is missing up to `trade_seq`: go on after it."""
@@ -153,6 +160,7 @@ class BarBook:
     ) -> None:
         """Go on from what Postgres has: the last trade, and the bars of the spans it fell into."""
         self._forget()
+        self._waiting_since = None
         self._written = progress
         self._began = progress is not None
         self.taken_seq = 0
@@ -174,6 +182,7 @@ class BarBook:
     def refuse(self) -> None:
         """Let all go: whoever writes next begins from what is in Postgres."""
         self._forget()
+        self._waiting_since = self._waiting_since or time.monotonic()
         self.refusing = True
 
     def take_batch(self) -> Batch | None:
@@ -183,32 +192,37 @@ class BarBook:
             return None
         self._note_touched()
         bars = {series.interval: series.take_changed() for series in self._series}
-        batch = Batch(progress, bars, self._waiting_since)
-        self._in_flight = len(batch)
+        self._in_flight = batch = Batch(progress, bars, self._waiting_since)
         self._waiting_since = None
         return batch
 
     def note_written(self, batch: Batch) -> None:
         """The batch is stored."""
-        self._in_flight = 0
+        self._in_flight = None
         self._written = batch.progress
+        if self._full and self.rows_waiting() <= self._rows_waiting_max // 2:
+            self._full = False
+            self._behind = self.taken_seq < self._newest_seq
 
     def put_back(self, batch: Batch) -> None:
         """The batch is not stored, or nobody knows; its bars are in the next one again."""
-        self._in_flight = 0
+        self._in_flight = None
+        self._waiting_since = batch.waiting_since
         if self.refusing:
             return
-        self._waiting_since = batch.waiting_since
         for series in self._series:
             series.put_back(batch.bars[series.interval])
 
     def rows_waiting(self) -> int:
         """How many bars are not written."""
-        return self._in_flight + sum(len(series) for series in self._series)
+        in_flight = 0 if self._in_flight is None else len(self._in_flight)
+        return in_flight + sum(len(series) for series in self._series)
 
     def lag_seconds(self) -> float:
-        """How long the oldest trade waits that is taken and not handed to Postgres."""
-        since = self._waiting_since
+        """How long the bars have been behind: since the oldest trade came that is not stored, or
+        since trades are refused.
+        """
+        since = self._waiting_since if self._in_flight is None else self._in_flight.waiting_since
         return 0.0 if since is None else time.monotonic() - since
 
     # -------------------------------------------------------------------------------------------
@@ -252,5 +266,5 @@ class BarBook:
     def _forget(self) -> None:
         self._series = [_Series(interval) for interval in BarInterval]
         self._touched.clear()
-        self._waiting_since = None
+        self._full = False
         self._at_ms = self._next_turn_ms = 0

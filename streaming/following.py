@@ -153,9 +153,10 @@ class Following:
             await self._read(connection)
 
     def _trades_wanted_after(self) -> int | None:
-        if self._trade_seq is None or self._bars.refusing:
+        wanted = self._bars.wanted_after
+        if self._trade_seq is None or wanted is None:
             return self._trade_seq
-        return min(self._trade_seq, self._bars.taken_seq)
+        return min(self._trade_seq, wanted)
 
     async def _read(self, connection: ClientConnection) -> None:
         loop = asyncio.get_running_loop()

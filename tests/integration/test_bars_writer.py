@@ -21,7 +21,7 @@ from brokerage.storage.migrate import migrate
 from devstack.stack import DevStack
 from exchange.protocol import Trade
 from streaming.bar_writer import BarWriter
-from streaming.bars import BarBook
+from streaming.bars import ROWS_WAITING_MAX, BarBook
 from tests.support.bars import StoredBars, bars_of, stored_bars
 from tests.support.eventually import eventually
 from tests.support.own_database import own_database
@@ -92,10 +92,10 @@ def opening(url: str, kind: type[BarStore] = BarStore) -> OpenStore:
 
 @asynccontextmanager
 async def writing(
-    market: Market, open_store: OpenStore, epoch: int
+    market: Market, open_store: OpenStore, epoch: int, rows_waiting_max: int = ROWS_WAITING_MAX
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """A new owner of the feed that writes bars, from the moment on that it misses no trade."""
-    book = BarBook()
+    book = BarBook(rows_waiting_max)
     writer = BarWriter(book, open_store, write_every_seconds=0.02)
     market.follow(book)
     async with asyncio.TaskGroup() as tasks:
@@ -289,24 +289,29 @@ async def test_claim_sees_what_a_write_under_way_has_stored(url: str, stored: St
     assert claims == [Progress("s1", 25, market.at_ms)]
 
 
-async def test_bars_outlast_a_postgres_that_is_away() -> None:
+@pytest.mark.parametrize(("rows_waiting_max", "full"), [(ROWS_WAITING_MAX, False), (50, True)])
+async def test_bars_outlast_a_postgres_that_is_away(rows_waiting_max: int, full: bool) -> None:
     market = Market()
     async with DevStack.temporary(only=["postgres"]) as stack:
         await stack.wait_ready()
         url = stack.env["SHERWOOD_DATABASE_URL"]
         await migrate(url)
-        async with writing(market, opening(url), epoch=1):
+        async with writing(market, opening(url), 1, rows_waiting_max):
             market.trade(20)
             async with stored_bars(url) as stored:
                 await eventually(lambda: stored.reach(20), "the first trades are stored")
 
             await stack.stop("postgres")
-            market.trade(200)
+            for _ in range(20):
+                market.trade(10)
+            assert market.follower is not None
+            assert (market.follower.taken_seq < 220) == full
             with pytest.raises((OSError, asyncpg.PostgresError)):
                 await asyncpg.connect(url, timeout=2)
             await stack.start("postgres")
 
             async def all_there() -> bool:
+                market.replay()
                 try:
                     async with stored_bars(url) as stored:
                         return await stored.reach(220)

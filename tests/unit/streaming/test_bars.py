@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from brokerage.domain.bars import Bar, BarInterval, span_ms
 from brokerage.storage.bar_writes import BarKey, Progress
 from exchange.protocol import Trade
-from streaming.bars import BarBook, Batch
+from streaming.bars import ROWS_WAITING_MAX, BarBook, Batch
 from tests.support.bars import bars_of
 
 AT_MS = 1_790_000_000_000
@@ -52,10 +52,10 @@ def trade(seq: int, price_cents: int = 100, symbol: str = "IBM", at_ms: int = AT
     return Trade(seq, symbol, price_cents, 10, at_ms)
 
 
-def followed(session: str = "s1", seq: int = 0) -> BarBook:
+def followed(rows_waiting_max: int = ROWS_WAITING_MAX) -> BarBook:
     """A book of a feed that is connected and has nothing in Postgres."""
-    book = BarBook()
-    book.connected(session, seq, asked_seq=None)
+    book = BarBook(rows_waiting_max)
+    book.connected("s1", 0, asked_seq=None)
     book.resume(None, {})
     return book
 
@@ -100,6 +100,23 @@ def test_batch_keeps_its_values_while_the_bars_go_on() -> None:
     assert batch.bars[DAY]["IBM", span_ms(DAY, AT_MS)[0]].trades == 1
     book.note_written(batch)
     assert taken(book).bars[DAY]["IBM", span_ms(DAY, AT_MS)[0]].trades == 2
+
+
+def test_lag_counts_from_the_oldest_trade_that_is_not_stored() -> None:
+    book = followed()
+    assert book.lag_seconds() == 0.0
+
+    book.take([trade(1)])
+    batch = taken(book)
+    book.take([trade(2)])
+    in_flight = book.lag_seconds()
+    book.put_back(batch)
+
+    assert 0.0 < in_flight < book.lag_seconds()
+    book.note_written(taken(book))
+    assert book.lag_seconds() == 0.0
+    book.refuse()
+    assert book.lag_seconds() > 0.0
 
 
 def test_trade_with_an_earlier_time_belongs_to_the_second_that_is_open() -> None:
@@ -194,43 +211,39 @@ def test_progress_in_another_session_is_not_gone_on_from() -> None:
     assert book.wants_replay
 
 
-def test_book_lets_all_go_when_too_much_waits() -> None:
-    book = BarBook(rows_waiting_max=10)
-    book.connected("s1", 0, asked_seq=None)
-    book.resume(None, {})
+def test_full_book_leaves_trades_with_the_exchange_until_there_is_room() -> None:
+    book = followed(rows_waiting_max=10)
+    trades = [trade(seq, at_ms=AT_MS + 1_000 * seq) for seq in range(1, 20)]
     stored = Stored()
-    book.take([trade(1)])
+
+    for one in trades:
+        book.take([one])
+
+    kept = book.taken_seq
+    assert 1 < kept < 19
+    assert not book.wants_replay
+    assert book.wanted_after is None
     batch = taken(book)
     stored.write(batch)
     book.note_written(batch)
-
-    trades = [trade(seq, at_ms=AT_MS + 1_000 * seq) for seq in range(2, 20)]
-    for one in trades:
-        book.take([one])
-
-    assert book.refusing
-    assert book.take_batch() is None
-    assert book.rows_waiting() == 0
-    stored.resumed(book)
+    assert stored.bars == bars_of(trades[:kept])
     assert book.wants_replay
-    assert book.taken_seq == 1
-    book.connected("s1", 19, asked_seq=1)
-    for one in trades:
-        book.take([one])
-        batch = taken(book)
-        stored.write(batch)
-        book.note_written(batch)
-    assert stored.bars == bars_of([trade(1), *trades])
+    assert book.wanted_after == kept
+    book.connected("s1", 19, asked_seq=kept)
+    book.take(trades[kept:])
+    stored.write(taken(book))
+    assert stored.bars == bars_of(trades)
 
 
 class Run:
     """A feed's life: what is traded, what the book of this run has, what is stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows_waiting_max: int) -> None:
         self.trades = [trade(1)]
         self.at_ms = AT_MS
         self.stored = Stored()
-        self.book = followed()
+        self.rows_waiting_max = rows_waiting_max
+        self.book = followed(rows_waiting_max)
         self.book.take(self.trades)
 
     def trade(self, prints: Sequence[tuple[str, int, int]]) -> None:
@@ -248,27 +261,34 @@ class Run:
 
     def crash(self) -> None:
         """Another run takes over; it only knows what is stored."""
-        self.book = BarBook()
+        self.book = BarBook(self.rows_waiting_max)
         self.book.connected("s1", len(self.trades), asked_seq=None)
         self.stored.resumed(self.book)
-        if self.book.wants_replay:
-            self._connect()
+        self.replay()
 
     def write(self, *, is_stored: bool, is_known: bool) -> None:
         """A batch is written, and more is traded meanwhile."""
         batch = self.book.take_batch()
         if batch is None:
             return
-        self.trade([("IBM", 100, 0)])
+        # In the second that is being written, and in the next.
+        self.trade([("IBM", 100, 0), ("SPY", 200, 1_000)])
         if is_stored:
             self.stored.write(batch)
         if is_known:
             self.book.note_written(batch)
         else:
             self.book.put_back(batch)
+        self.replay()
+
+    def replay(self) -> None:
+        """The feed connects again if the book wants it to."""
+        if self.book.wants_replay:
+            self._connect()
 
     def _connect(self) -> None:
-        asked_seq = self.book.taken_seq
+        wanted = self.book.wanted_after
+        asked_seq = len(self.trades) if wanted is None else wanted
         self.book.connected("s1", len(self.trades), asked_seq)
         if self.trades[asked_seq:]:
             self.book.take(self.trades[asked_seq:])
@@ -289,15 +309,18 @@ STEPS = st.one_of(
 )
 
 
-@given(st.lists(STEPS, max_size=40))
+@given(st.lists(STEPS, max_size=40), st.sampled_from([5, 20, ROWS_WAITING_MAX]))
 def test_bars_hold_every_trade_once_whatever_fails_between_two_writes(
-    steps: list[Callable[[Run], None]],
+    steps: list[Callable[[Run], None]], rows_waiting_max: int
 ) -> None:
-    run = Run()
+    run = Run(rows_waiting_max)
 
     for step in steps:
         step(run)
 
-    run.stored.write(taken(run.book))
+    while (batch := run.book.take_batch()) is not None:
+        run.stored.write(batch)
+        run.book.note_written(batch)
+        run.replay()
     assert run.stored.bars == bars_of(run.trades)
     assert run.stored.progress == Progress("s1", len(run.trades), run.at_ms)
