@@ -10,7 +10,9 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+import httpx
 import pytest
 
 from devstack.stack import DevStack
@@ -67,6 +69,37 @@ async def test_feed_is_killed(stack: DevStack, watch: PriceWatch[PriceViewer]) -
 
     verdict = await watch.settle()
     assert verdict.streams == len(watch.viewers)
+
+
+async def test_owner_of_the_feed_is_frozen_and_goes_on(
+    stack: DevStack, watch: PriceWatch[PriceViewer]
+) -> None:
+    owner: str = await eventually(partial(owner_of_the_feed, stack), "one copy owns the feed")
+    epoch = watch.epoch()
+    stack.pause(owner)
+    try:
+        await eventually(lambda: watch.epoch() > epoch, "another owner is seen")
+        await watch.trades(200)
+    finally:
+        stack.resume(owner)
+    # It has trades in its socket, and its lease is over.
+    await comes_true(partial(is_standby, stack, owner), "the old owner stands by")
+
+    verdict = await watch.settle()
+    assert verdict.streams == len(watch.viewers)
+
+
+async def owner_of_the_feed(stack: DevStack) -> str:
+    copies = [name for name in stack.processes if name.startswith("feed")]
+    owners = [name for name in copies if not await is_standby(stack, name)]
+    assert len(owners) == 1, owners
+    return owners[0]
+
+
+async def is_standby(stack: DevStack, name: str) -> bool:
+    async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as http:
+        metrics = await http.get(f"{stack.processes[name].spec.address}/metrics")
+    return "sherwood_feed_owner 0.0" in metrics.text
 
 
 async def test_nats_is_killed(stack: DevStack, watch: PriceWatch[PriceViewer]) -> None:
