@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from devstack.stack import DevStack
+from tests.support.nats_server import NatsServer, nats_server
 
 FOLDERS = ("unit", "integration", "replay", "faults", "foreign")
 TESTS = Path(__file__).parent
@@ -23,6 +24,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             folder = item.path.relative_to(TESTS).parts[0]
             if folder in FOLDERS:
                 item.add_marker(folder)
+
+
+@pytest.fixture
+async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A NATS server of the test's own, to be ended and started as it likes."""
+    async with nats_server(tmp_path / "nats") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -18,15 +17,9 @@ from streaming.feed import Feed
 from tests.support.bars import StoredBars, bars_of, stored_bars
 from tests.support.eventually import eventually
 from tests.support.feeds import following_feed
-from tests.support.nats_server import NatsServer, nats_server
+from tests.support.nats_server import NatsServer
 from tests.support.own_database import own_database
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
-
-
-@pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with nats_server(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture

@@ -17,18 +17,12 @@ from brokerage.bus.tick import EPOCH_SHIFT
 from brokerage.contracts.subjects import FEED_BEAT, FEED_LEASE, FEED_RESEND
 from tests.support.eventually import eventually
 from tests.support.feeds import copy_of_feed, following_feed, listen_to_feed, vacate
-from tests.support.nats_server import NatsServer, nats_server
+from tests.support.nats_server import NatsServer
 from tests.support.prices import comes_true, price_node, viewing
 from tests.support.relay import relay_to
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
 PATIENT = LeaseTiming(length_seconds=60.0)
-
-
-@pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with nats_server(tmp_path / "nats") as server:
-        yield server
 
 
 @pytest.fixture

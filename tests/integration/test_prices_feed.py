@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -11,15 +10,9 @@ from brokerage.bus.tick import EPOCH_SHIFT, Tick
 from exchange.protocol import DayStart
 from tests.support.eventually import eventually
 from tests.support.feeds import following_feed
-from tests.support.nats_server import NatsServer, nats_server
+from tests.support.nats_server import NatsServer
 from tests.support.prices import comes_true
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
-
-
-@pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with nats_server(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture

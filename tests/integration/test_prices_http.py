@@ -1,7 +1,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,7 @@ from brokerage.bus.streams import ensure_streams
 from streaming.hub import Terms
 from tests.support.eventually import eventually
 from tests.support.feeds import following_feed
-from tests.support.nats_server import NatsServer, nats_server
+from tests.support.nats_server import NatsServer
 from tests.support.prices import (
     SETTINGS,
     Heard,
@@ -20,12 +19,6 @@ from tests.support.prices import (
     viewing,
 )
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
-
-
-@pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with nats_server(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture

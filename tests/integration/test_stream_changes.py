@@ -23,19 +23,13 @@ from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually
 from tests.support.feeds import following_feed
-from tests.support.nats_server import NatsServer, nats_server
+from tests.support.nats_server import NatsServer
 from tests.support.ports import free_port
 from tests.support.prices import Heard, Node, price_node, signed_by, viewing
 from tests.support.running import running
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
 SYMBOLS = ("AAPL", "BRK.B", "META")
-
-
-@pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with nats_server(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from brokerage.bus.stream_control import (
 from brokerage.contracts.subjects import streams_subject
 from brokerage.runtime.tasks import TaskSet
 from tests.support.eventually import eventually
-from tests.support.nats_server import NatsServer, nats_server
+from tests.support.nats_server import NatsServer
 
 
 class Streams:
@@ -60,12 +59,6 @@ class Nodes:
 
     async def bus(self, name: str) -> Bus:
         return await self._nodes.enter_async_context(open_bus(self._url, name))
-
-
-@pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with nats_server(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -20,15 +19,9 @@ from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually
 from tests.support.feeds import following_feed
-from tests.support.nats_server import NatsServer, nats_server
+from tests.support.nats_server import NatsServer
 from tests.support.prices import Node, comes_true, price_node, signed_by
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
-
-
-@pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with nats_server(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture
