@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
-import msgspec
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -45,7 +44,7 @@ HEADERS: Final = [
 ]
 HEAD: Final = b"""retry: %d
 event: hello
-data: {"streamId":"%b","heartbeatSeconds":%b}
+data: {"streamId":"%b","heartbeatSeconds":%g}
 
 """
 _ROUTE: Final = SimpleNamespace(path=PATH)
@@ -191,7 +190,7 @@ def check_known(directory: Directory, symbols: list[str]) -> None:
 
 def _head(viewer: Viewer, heartbeat_seconds: float) -> bytes:
     retry_ms = random.randint(*RETRY_MS)
-    return HEAD % (retry_ms, viewer.stream_id.encode(), msgspec.json.encode(heartbeat_seconds))
+    return HEAD % (retry_ms, viewer.stream_id.encode(), heartbeat_seconds)
 
 
 def _problem(refused: ProblemError) -> Response:
