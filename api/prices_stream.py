@@ -25,9 +25,9 @@ from api.errors import ProblemError, problem_response
 from api.frame import ClientGone, failure_response, measure, request_id_of, whole_body
 from api.node import NodeState
 from api.stream_limits import StreamLimits
+from api.symbols import check_known
 from brokerage.bus.connection import BusUnavailable
 from streaming import hub_metrics
-from streaming.directory import Directory
 from streaming.viewers import Send as AsgiSend
 from streaming.viewers import Viewer
 
@@ -173,19 +173,6 @@ def _named(text: str) -> list[str]:
             "invalid-request", f"`symbols` must name 1 to {SYMBOLS_MAX} symbols, not {len(symbols)}"
         )
     return symbols
-
-
-def check_known(directory: Directory, symbols: list[str]) -> None:
-    """Raise `ProblemError` unless all of them are traded here.
-
-    Also what keeps wildcards of the bus out of its subjects.
-    """
-    if not directory.ready:
-        raise ProblemError("unavailable", "the directory of symbols is not loaded yet")
-    if unknown := directory.unknown(symbols):
-        raise ProblemError(
-            "unknown-symbol", f"not traded here: {', '.join(unknown)[:200]}", symbols=unknown
-        )
 
 
 def _head(viewer: Viewer, heartbeat_seconds: float) -> bytes:

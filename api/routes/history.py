@@ -17,6 +17,7 @@ from api.errors import ProblemError
 from api.live_prices import live_prices
 from api.node import Node, NodeState
 from api.schemas import BarsBody, IntervalName, PortfolioHistoryBody, WindowName
+from api.symbols import check_traded
 from api.times import parse_time
 from brokerage.contracts.views import format_time
 from brokerage.domain.ledger import CASH
@@ -73,7 +74,7 @@ async def read_bars(
     A bar counts trades by the time at which the exchange sent them. An interval without a trade has
     no bar; the newest bar grows until it is over.
     """
-    _check_traded(node, name)
+    check_traded(node.directory, name)
     length = INTERVALS[interval]
     begins_at = None if begin is None else max(parse_time("from", begin), LONG_AGO)
     ends_at = FAR_AHEAD if end is None else min(parse_time("to", end), FAR_AHEAD)
@@ -178,10 +179,3 @@ async def _reading(node: NodeState) -> AsyncIterator[None]:
         yield
     finally:
         node.history_reads.release()
-
-
-def _check_traded(node: NodeState, name: str) -> None:
-    if not node.directory.ready:
-        raise ProblemError("unavailable", "the directory of symbols is not loaded yet")
-    if node.directory.name_of(name) is None:
-        raise ProblemError("symbol-not-found", f"{name[:32]} is not traded here")

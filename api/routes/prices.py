@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from api.auth import CurrentUser
 from api.errors import ProblemError
+from api.symbols import check_loaded, check_traded
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.tick import untraded
@@ -49,7 +50,8 @@ async def list_symbols(
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
 ) -> Response:
     """Every symbol that is traded, with its last tick."""
-    directory = _directory(request)
+    directory: Directory = request.app.state.directory
+    check_loaded(directory)
     start = bisect_right(directory.symbols, cursor) if cursor is not None else 0
     page = directory.symbols[start : start + limit]
     more = start + limit < len(directory.symbols)
@@ -61,17 +63,9 @@ async def list_symbols(
 @router.get("/symbol/{name}", response_class=Response, responses={200: {"model": SymbolItem}})
 async def read_symbol(request: Request, user: CurrentUser, name: str) -> Response:
     """The last tick of one symbol."""
-    directory = _directory(request)
-    if directory.name_of(name) is None:
-        raise ProblemError("symbol-not-found", f"{name[:32]} is not traded here")
-    return _json((await _items(request, directory, [name]))[0])
-
-
-def _directory(request: Request) -> Directory:
     directory: Directory = request.app.state.directory
-    if not directory.ready:
-        raise ProblemError("unavailable", "the directory of symbols is not loaded yet")
-    return directory
+    check_traded(directory, name)
+    return _json((await _items(request, directory, [name]))[0])
 
 
 async def _items(request: Request, directory: Directory, symbols: list[str]) -> list[bytes]:

@@ -7,8 +7,9 @@ from api.bodies import json_response, read_json
 from api.documentation import TOKEN_PROBLEMS, body, problems
 from api.errors import ProblemError
 from api.node import Node
-from api.prices_stream import Subscription, check_known
+from api.prices_stream import Subscription
 from api.schemas import StreamBody, TicketBody
+from api.symbols import check_known
 from brokerage.bus.streams import TICKET_SECONDS
 from brokerage.bus.tickets import TICKETS_PER_USER_MAX, Tickets, TooManyTickets
 
