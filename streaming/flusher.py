@@ -13,6 +13,7 @@ from itertools import chain
 from types import coroutine
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from brokerage.bus.tick import emitted_at
@@ -118,8 +119,7 @@ class Flusher:
             took = ended - began
             hub_metrics.PASS_SECONDS.observe(took)
             if changed:
-                topic = next(iter(changed))
-                hub_metrics.AGE_SECONDS.observe(max(0.0, time.time() - emitted_at(topic.fragment)))
+                _note_age(next(iter(changed)))
             pause = max(FLOOR_SECONDS - took, took * (1 / SHARE - 1))
             await asyncio.sleep(pause)
             hub_metrics.LATE_SECONDS.observe(max(0.0, time.monotonic() - ended - pause))
@@ -250,6 +250,16 @@ class Flusher:
                 self.catch_up(viewer)
             if turn.is_over(time.monotonic()):
                 await turn.next()
+
+
+def _note_age(topic: Topic) -> None:
+    try:
+        age_seconds = time.time() - emitted_at(topic.fragment)
+    except msgspec.DecodeError as error:
+        # A measurement must not end the writing: without it nobody would be told anything more.
+        log.warning("tick_without_time", symbol=topic.symbol, error=str(error))
+        return
+    hub_metrics.AGE_SECONDS.observe(max(0.0, age_seconds))
 
 
 class _Turn:

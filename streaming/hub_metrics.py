@@ -9,9 +9,7 @@ SYMBOLS: Final = Gauge("sherwood_hub_symbols", "Symbols this node follows")
 LIVE: Final = Gauge("sherwood_hub_feed_live", "1 while the feed's beat is heard")
 EPOCH: Final = Gauge("sherwood_hub_epoch", "Epoch of the feed whose beat was heard last")
 TICKS: Final = Counter("sherwood_hub_ticks", "Ticks taken from the bus, newer than what was here")
-FENCED: Final = Counter(
-    "sherwood_hub_fenced", "Ticks and beats of a feed that is not the owner any more"
-)
+FENCED: Final = Counter("sherwood_hub_fenced", "Beats of a feed that is not the owner any more")
 WRITES: Final = Counter("sherwood_hub_writes", "Writes to viewers")
 BYTES: Final = Counter("sherwood_hub_written_bytes", "Bytes of events written to viewers")
 PARKED: Final = Gauge("sherwood_hub_parked_viewers", "Viewers whose last write waits for them")

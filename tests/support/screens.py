@@ -71,10 +71,10 @@ class Room:
         self.screens: dict[str, Screen] = {}
         self._v = 0
 
-    def tick(self, symbol: str) -> int:
+    def tick(self, symbol: str, at: str = "2026-09-21T14:13:20.123Z") -> int:
         """A newer tick of `symbol`; returns its version."""
         self._v += 1
-        fragment = b'{"symbol":"%b","at":"2026-09-21T14:13:20.123Z","v":%d}'
+        fragment = b'{"symbol":"%b","at":"' + at.encode() + b'","v":%d}'
         topic = self.topics[symbol]
         assert topic.take(fragment % (symbol.encode(), self._v), v_min=0)
         self.flusher.changed(topic)

@@ -120,6 +120,16 @@ async def test_stream_that_breaks_does_not_end_the_others() -> None:
     assert viewer.ended
 
 
+async def test_tick_that_cannot_be_measured_is_shown_and_so_are_those_after_it() -> None:
+    async with room("AAPL") as here:
+        _, screen = here.view("AAPL")
+        ticks = [here.tick("AAPL", at="some time")]
+        await eventually(lambda: screen.versions("AAPL") == ticks, "it is shown")
+
+        ticks.append(here.tick("AAPL"))
+        await eventually(lambda: screen.versions("AAPL") == ticks, "the next is shown too")
+
+
 async def test_long_pass_lets_the_loop_turn_and_shows_the_newest_to_whom_it_comes_last() -> None:
     async with room("AAPL", "META") as here:
         screens = [here.view("AAPL")[1] for _ in range(3_000)]
