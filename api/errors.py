@@ -49,6 +49,12 @@ class ProblemError(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.extra = extra
 
+    def response(self) -> Response:
+        """The answer."""
+        return problem_response(
+            self.code, self.detail, retry_after_seconds=self.retry_after_seconds, **self.extra
+        )
+
 
 def invalid_query(where: str, detail: str) -> ProblemError:
     """The refusal of one parameter of the query, named as validation names it."""
@@ -119,14 +125,12 @@ _SOURCES = frozenset({"body", "query", "path", "header", "cookie"})
 
 async def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
-    return problem_response(
-        error.code, error.detail, retry_after_seconds=error.retry_after_seconds, **error.extra
-    )
+    return error.response()
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return await _known(request, validation_problem(error.errors()))
+    return validation_problem(error.errors()).response()
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -15,13 +15,12 @@ from typing import Any, Final, cast
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.auth import User, redeem, user_of
 from api.bodies import read_json
 from api.documentation import TOKEN_PROBLEMS, body, problems
-from api.errors import ProblemError, problem_response
+from api.errors import ProblemError
 from api.frame import ClientGone, failure_response, measure, request_id_of, whole_body
 from api.node import NodeState
 from api.stream_limits import StreamLimits
@@ -108,7 +107,8 @@ class PriceStreams:
             raise
         except Exception as error:  # noqa: BLE001 - the last net, as `Frame` is for the others
             if isinstance(error, ProblemError):
-                response = _problem(error)
+                hub_metrics.REFUSED.labels(error.code).inc()
+                response = error.response()
             else:
                 response = failure_response(error, scope, request_id)
             response.headers["x-request-id"] = request_id.decode()
@@ -178,16 +178,6 @@ def _named(text: str) -> list[str]:
 def _head(viewer: Viewer, heartbeat_seconds: float) -> bytes:
     retry_ms = random.randint(*RETRY_MS)
     return HEAD % (retry_ms, viewer.stream_id.encode(), heartbeat_seconds)
-
-
-def _problem(refused: ProblemError) -> Response:
-    hub_metrics.REFUSED.labels(refused.code).inc()
-    return problem_response(
-        refused.code,
-        refused.detail,
-        retry_after_seconds=refused.retry_after_seconds,
-        **refused.extra,
-    )
 
 
 def documented() -> dict[str, Mapping[str, Any]]:
