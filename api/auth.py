@@ -23,6 +23,7 @@ LEEWAY_SECONDS: Final = 10
 REQUIRED_CLAIMS: Final = ("exp", "iat", "iss", "aud", "sub")
 USER_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """A user id is part of subjects on the bus: no dot, star, space or line end may be in it."""
+OPERATOR_SCOPE: Final = "operator"
 TOKENS_REMEMBERED_MAX: Final = 10_000
 TOKEN_SECONDS: Final = 12 * 3600
 """How long a token of the development issuer lasts."""
@@ -185,3 +186,13 @@ async def current_user(request: Request) -> User:
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
+
+
+async def current_operator(user: CurrentUser) -> User:
+    """The same, for a token with the scope `operator`; raises `ProblemError` operator-only."""
+    if OPERATOR_SCOPE not in user.scopes:
+        raise ProblemError("operator-only", "the token lacks the scope `operator`")
+    return user
+
+
+CurrentOperator = Annotated[User, Depends(current_operator)]

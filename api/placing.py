@@ -10,12 +10,12 @@ from typing import Final
 
 from fastapi import Response
 
+from api.admissible import check_terms, last_price_cents
 from api.bodies import json_response
 from api.errors import RETRY_AFTER_SECONDS, ProblemError
 from api.idempotency import body_hash
 from api.node import NodeState
 from api.schemas import PlaceOrder
-from brokerage.bus.connection import BusUnavailable
 from brokerage.contracts.commands import Reply, StartOrder
 from brokerage.contracts.ids import order_id_for
 from brokerage.contracts.views import order_view
@@ -43,8 +43,8 @@ class Placement:
 async def place_order(node: NodeState, placement: Placement) -> Response:
     """The answer to `POST /order`; raises `ProblemError` or what the parts raise when away."""
     try:
-        _check(node, placement.order)
-        last_price_cents = await _last_price_cents(node, placement.order.symbol)
+        check_terms(node, placement.order)
+        price_cents = await last_price_cents(node, placement.order.symbol)
     except ProblemError as refusal:
         # A replay comes before a refusal that was not there when the order was placed.
         return await _known_answer(node, placement, refusal)
@@ -52,17 +52,17 @@ async def place_order(node: NodeState, placement: Placement) -> Response:
         full = ProblemError("overloaded", "too many placements are under way at this node")
         return await _known_answer(node, placement, full)
     with node.temporal.under_way():
-        return await _admit(node, placement, last_price_cents)
+        return await _admit(node, placement, price_cents)
 
 
-async def _admit(node: NodeState, placement: Placement, last_price_cents: int) -> Response:
+async def _admit(node: NodeState, placement: Placement, price_cents: int) -> Response:
     claim = await admission.claim_key(
         node.pool,
         user_id=placement.user_id,
         key=placement.key,
         order_id=placement.order_id,
         body_hash=body_hash(placement.order),
-        last_price_cents=last_price_cents,
+        last_price_cents=price_cents,
     )
     if claim.state == "mismatch":
         raise _reused()
@@ -89,28 +89,6 @@ async def _admit(node: NodeState, placement: Placement, last_price_cents: int) -
     if reply is None:
         return await _answer_of_row(node, placement, replayed=False)
     return _reply_response(placement.order_id, reply, replayed=False)
-
-
-def _check(node: NodeState, order: PlaceOrder) -> None:
-    """What is wrong with the order whoever sends it and whenever; raises `ProblemError`."""
-    if not node.directory.ready:
-        raise ProblemError("unavailable", "the list of symbols is not loaded yet")
-    if node.directory.name_of(order.symbol) is None:
-        raise ProblemError("unknown-symbol", f"{order.symbol!r} is not traded here")
-    if order.price_in_cents is None and order.time_in_force == "gtc":
-        raise ProblemError("invalid-time-in-force", "a market order cannot be `gtc`")
-
-
-async def _last_price_cents(node: NodeState, symbol: str) -> int:
-    if not node.hub.feed_is_live:
-        raise ProblemError("feed-stale", "the exchange's feed is silent; no order is taken blind")
-    try:
-        tick = await node.last_prices.get(symbol)
-    except BusUnavailable as error:
-        raise ProblemError("unavailable", "the last price cannot be read now") from error
-    if tick is None:
-        raise ProblemError("no-price", f"{symbol} has not traded yet")
-    return tick.price_cents
 
 
 async def _known_answer(node: NodeState, placement: Placement, refusal: ProblemError) -> Response:

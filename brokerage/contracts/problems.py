@@ -83,6 +83,9 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         401, "The token is not valid here", False, "Get a token from this service's issuer."
     ),
     "token-expired": ProblemKind(401, "The token has expired", False, "Get a new token."),
+    "operator-only": ProblemKind(
+        403, "Only operators may do this", False, "Use a token with the scope `operator`."
+    ),
     "ticket-invalid": ProblemKind(
         401,
         "The ticket opens no stream",
