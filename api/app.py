@@ -13,7 +13,7 @@ from api.auth import TokenVerifier
 from api.errors import install_error_handlers
 from api.frame import Frame
 from api.node import NodeState, open_node
-from api.routes import account, dev, health, history, orders, prices, streams
+from api.routes import account, dev, health, history, ops, orders, prices, streams
 from brokerage.runtime.settings import Settings
 
 DESCRIPTION = (
@@ -72,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(prices.router)
     app.include_router(streams.router)
     app.include_router(history.router)
+    app.include_router(ops.router)
     app.include_router(health.router)
     if settings.environment == "development":
         app.include_router(dev.router)

@@ -34,15 +34,24 @@ class Wiring:
 class Session:
     """One run of one command.
 
-    `out` is for results alone, `notes` (standard error) for everything said beside them.
+    `out` is for results alone, `notes` (standard error) for everything said beside them. `scope` is
+    what the token of a development user is asked for with.
     """
 
-    def __init__(self, wiring: Wiring, *, as_json: bool, user: str | None = None) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        *,
+        as_json: bool,
+        user: str | None = None,
+        scope: str | None = None,
+    ) -> None:
         self.out = Console()
         self.notes = Console(stderr=True)
         self.as_json = as_json
         self._wiring = wiring
         self._user = user
+        self._scope = scope
         try:
             self._settings = ClientSettings()
         except ValidationError as error:
@@ -98,13 +107,12 @@ class Session:
 
     def _auth(self) -> httpx.Auth | None:
         cache = TokenCache(self._settings.cache_folder)
-        if self._user is not None:
-            return DevelopmentUser(self.base_url, self._user, cache)
-        if self._settings.token is not None:
+        if self._user is None and self._settings.token is not None:
             return BearerToken(self._settings.token.get_secret_value())
-        if self._settings.user is not None:
-            return DevelopmentUser(self.base_url, self._settings.user, cache)
-        return None
+        user = self._user or self._settings.user
+        if user is None:
+            return None
+        return DevelopmentUser(self.base_url, user, cache, scope=self._scope)
 
     def _note_retry(self, retry: Retry) -> None:
         self.note(

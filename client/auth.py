@@ -78,9 +78,13 @@ class TokenCache:
 class DevelopmentUser(httpx.Auth):
     """A user by name, at a server in development: fetches a token when there is none that works."""
 
-    def __init__(self, base_url: str, user: str, cache: TokenCache) -> None:
+    def __init__(
+        self, base_url: str, user: str, cache: TokenCache, *, scope: str | None = None
+    ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._user = user
+        self._body = {"user": user} | ({"scope": scope} if scope else {})
+        # What is kept is one token of a user and scope: a name never holds a space.
+        self._kept_as = f"{user} {scope}" if scope else user
         self._cache = cache
 
     async def async_auth_flow(
@@ -90,17 +94,17 @@ class DevelopmentUser(httpx.Auth):
 
         Raises a Problem if the server gives no token.
         """
-        kept = self._cache.read(self._base_url, self._user)
+        kept = self._cache.read(self._base_url, self._kept_as)
         if kept is not None:
             request.headers["Authorization"] = f"Bearer {kept}"
             response = yield request
             if not await _is_of_an_earlier_server(response):
                 return
-            self._cache.forget(self._base_url, self._user)
+            self._cache.forget(self._base_url, self._kept_as)
         answer = yield httpx.Request(
             "POST",
             f"{self._base_url}/dev/token",
-            json={"user": self._user},
+            json=self._body,
             extensions=request.extensions,
         )
         await answer.aread()
@@ -109,7 +113,7 @@ class DevelopmentUser(httpx.Auth):
             problem.may_have_arrived = False  # whatever became of this: the request was not sent
             raise problem
         token = read(answer, Token)
-        self._cache.write(self._base_url, self._user, token)
+        self._cache.write(self._base_url, self._kept_as, token)
         request.headers["Authorization"] = f"Bearer {token.token}"
         yield request
 

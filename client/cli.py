@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import typer
 
+from client import ops
 from client._options import (
     JsonOption,
     KeyOption,
@@ -49,6 +50,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(ops.app)
 
 
 def _session(context: typer.Context, *, as_json: bool, user: str | None = None) -> Session:

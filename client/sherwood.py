@@ -45,6 +45,7 @@ from client.models import (
     Token,
     Window,
 )
+from client.operations import Operations
 from client.prices import PriceStream
 from client.retry import Backoff, Retry, RetryPolicy
 
@@ -58,7 +59,8 @@ class Sherwood:
     """One Sherwood and one user; use it as `async with`.
 
     Every method raises SherwoodError, see `client.errors`. Requests are repeated within the bounds
-    of `policy`; `on_retry` hears of it. `http_transport` replaces the network, for tests.
+    of `policy`; `on_retry` hears of it. `ops` is for operators. `http_transport` replaces the
+    network, for tests.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Sherwood:
             sleep=sleep,
             http_transport=http_transport,
         )
+        self.ops = Operations(self._transport)
 
     async def __aenter__(self) -> Self:
         return self

@@ -25,6 +25,7 @@ BREAKING: Final[Mapping[str, Mapping[str, str]]] = {
     "workflow-code": {"workflows/bad.py": "import brokerage.runtime.settings"},
     "writes": {"streaming/bad.py": "import brokerage.storage.writes"},
     "admission": {"workers/bad.py": "import brokerage.storage.admission"},
+    "operations": {"workers/bad.py": "import brokerage.storage.operations"},
     "bars": {"api/bad.py": "import brokerage.storage.bar_writes"},
     "edges": {"api/bad.py": "import activities.orders"},
     "another-company": {"exchange/bad.py": "import brokerage.domain.money"},

@@ -1,3 +1,4 @@
+import json
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,3 +112,18 @@ def test_cache_that_cannot_be_written_or_read_is_no_error(tmp_path: Path) -> Non
     cache.forget(URL, "alice")
 
     assert cache.read(URL, "alice") is None
+
+
+async def test_token_of_another_scope_is_another_token(
+    server: FakeSherwood, tmp_path: Path
+) -> None:
+    server.answer("POST", "/dev/token", token_answer("plain"), token_answer("operator"))
+    server.answer("GET", "/portfolio", portfolio_answer(), portfolio_answer())
+
+    for scope in (None, "operator"):
+        auth = DevelopmentUser(URL, "alice", TokenCache(tmp_path), scope=scope)
+        async with Sherwood(URL, auth=auth, http_transport=server) as sherwood:
+            await sherwood.portfolio()
+
+    assert server.sent("Authorization") == [None, "Bearer plain", None, "Bearer operator"]
+    assert json.loads(server.requests[2].content) == {"user": "alice", "scope": "operator"}
