@@ -62,6 +62,16 @@ def invalid_query(where: str, detail: str) -> ProblemError:
     return ProblemError("invalid-request", detail, errors=[finding])
 
 
+def no_account() -> ProblemError:
+    """Whose token is good has no account here."""
+    return ProblemError("no-account", "the token's user has no account here")
+
+
+def seq_ahead(last_seq: int) -> ProblemError:
+    """Somebody names an order event that never was."""
+    return ProblemError("seq-ahead-of-log", f"the log ends at {last_seq}", lastSeq=last_seq)
+
+
 def problem_response(
     code: str, detail: str, *, retry_after_seconds: int | None = None, **extra: object
 ) -> Response:

@@ -12,6 +12,9 @@ PRICE_CENTS_MAX: Final = 1_000_000_000
 """Far above what an order may have (a stored refusal says that); the product of both still fits
 into the database's integers."""
 
+SEQ_MAX: Final = 2**53 - 1
+"""Every JSON reader tells this number from the next one."""
+
 Position = Literal["buy", "sell"]
 TimeInForceName = Literal["day", "gtc", "ioc"]
 ORDER_ID_EXAMPLE: Final = "0c7a9a6e-3f0b-5c53-8a5e-0a4f6f1f2b11"

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from api.auth import CurrentUser
 from api.bodies import json_response
 from api.documentation import TOKEN_PROBLEMS, problems
-from api.errors import ProblemError
+from api.errors import ProblemError, no_account, seq_ahead
 from api.live_prices import live_prices
-from api.node import Node
-from api.schemas import PortfolioBody
+from api.node import Node, NodeState
+from api.schemas import SEQ_MAX, PortfolioBody
 from brokerage.contracts.views import format_time
-from brokerage.storage import reads
+from brokerage.storage import event_reads, reads
 from brokerage.storage.reads import Portfolio
 
 router = APIRouter(tags=["account"])
@@ -24,16 +25,50 @@ router = APIRouter(tags=["account"])
     summary="Your cash and positions at the last prices",
     responses={
         200: {"model": PortfolioBody},
-        **problems(*TOKEN_PROBLEMS, "no-account", "unavailable"),
+        **problems(
+            *TOKEN_PROBLEMS,
+            "no-account",
+            "invalid-request",
+            "seq-ahead-of-log",
+            "balances-not-kept",
+            "unavailable",
+        ),
     },
 )
-async def read_portfolio(user: CurrentUser, node: Node) -> Response:
+async def read_portfolio(
+    user: CurrentUser,
+    node: Node,
+    as_of_seq: Annotated[
+        int | None,
+        Query(
+            alias="asOfSeq",
+            ge=0,
+            le=SEQ_MAX,
+            description="The account right after this order event, without prices; 0: its opening.",
+        ),
+    ] = None,
+) -> Response:
     """Without prices (the bus is away) the shares are told all the same."""
+    if as_of_seq is not None:
+        return await _past_portfolio(node, user.user_id, as_of_seq)
     portfolio = await reads.portfolio(node.pool, user.user_id)
     if portfolio is None:
-        raise ProblemError("no-account", "the token's user has no account here")
+        raise no_account()
     prices = await live_prices(node, [position.symbol for position in portfolio.positions])
     return json_response(portfolio_view(user.user_id, portfolio, prices, datetime.now(UTC)))
+
+
+async def _past_portfolio(node: NodeState, user_id: str, seq: int) -> Response:
+    try:
+        past = await event_reads.account_after(node.pool, user_id, seq)
+    except event_reads.SeqAhead as ahead:
+        raise seq_ahead(ahead.last_seq) from ahead
+    except event_reads.BalancesNotKept as error:
+        detail = "the event is from before balances were kept with events"
+        raise ProblemError("balances-not-kept", detail) from error
+    if past is None:
+        raise no_account()
+    return json_response(portfolio_view(user_id, past.portfolio, {}, past.at))
 
 
 def portfolio_view(

@@ -13,7 +13,7 @@ from api.auth import CurrentUser
 from api.bodies import json_response
 from api.cursor import MICROSECOND, decode_bar_cursor, encode_bar_cursor
 from api.documentation import TOKEN_PROBLEMS, problems
-from api.errors import ProblemError
+from api.errors import ProblemError, no_account
 from api.live_prices import live_prices
 from api.node import Node, NodeState
 from api.schemas import BarsBody, IntervalName, PortfolioHistoryBody, WindowName
@@ -130,7 +130,7 @@ async def read_portfolio_history(
     async with _reading(node):
         account = await reads.account_age(node.pool, user.user_id)
         if account is None:
-            raise ProblemError("no-account", "the token's user has no account here")
+            raise no_account()
         line = timeline(Window(window), account.opened_at, datetime.now(UTC), account.symbols)
         flows = await reads.ledger_flows(node.pool, user.user_id, line.points)
         symbols = sorted({flow.asset for flow in flows if flow.amount and flow.asset != CASH})

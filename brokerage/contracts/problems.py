@@ -61,6 +61,18 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         False,
         "Ask from `keptFrom` on, or for a longer interval; days are kept for ever.",
     ),
+    "seq-ahead-of-log": ProblemKind(
+        422,
+        "Your order events do not go so far",
+        False,
+        "The last one is `lastSeq`. Whoever saw a later one saw a log that is gone: begin anew.",
+    ),
+    "balances-not-kept": ProblemKind(
+        422,
+        "The account of that time is not known",
+        False,
+        "Balances are kept with events only since a later one; ask for that, or for 0.",
+    ),
     "idempotency-key-missing": ProblemKind(
         400,
         "The request has no Idempotency-Key",

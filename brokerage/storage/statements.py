@@ -83,9 +83,10 @@ _CONSEQUENCES: Final = """
       AND k.key = written.idempotency_key AND k.reply_status IS NULL
 )
 INSERT INTO order_events
-    (user_id, seq, order_id, step, kind, version, actor, address, detail, "order", at)
+    (user_id, seq, order_id, step, kind, version, actor, address, detail, "order", at,
+     cash_cents, held_cents, position_shares, held_shares)
 SELECT :user_id, event_seq, :order_id, :step, :kind, :version::integer, :actor, :address, :detail,
-    :view, :now
+    :view, :now, :cash_cents, :held_cents, :position_shares, :held_shares
 FROM account, written
 RETURNING seq
 """

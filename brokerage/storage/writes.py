@@ -74,12 +74,14 @@ class OpenBooks:
         reply = first_reply(order, change.refusal) if was_unanswered else None
         was_mapped = self.order is not None and self.order.external_order_id is not None
         statement = CHANGE_ORDER if idempotency_key is None else NEW_ORDER
+        after = books_after(self.books, change)
         now = datetime.now(UTC)
         seq = await statement.value(
             self._database,
             {
                 **_order_values(order),
                 **_change_values(change),
+                **_books_values(after),
                 **_report_values(report),
                 "idempotency_key": idempotency_key,
                 "newly_mapped": None if was_mapped else order.external_order_id,
@@ -97,7 +99,7 @@ class OpenBooks:
         self.seq = seq
         self.reply = self.reply or reply
         self.order = order
-        self.books = books_after(self.books, change)
+        self.books = after
         return order
 
     async def note_report(self, report: ExecutionReport, order: Order) -> None:
@@ -207,6 +209,15 @@ def _change_values(change: Change) -> dict[str, Any]:
         "posting_accounts": [posting.account.value for posting in change.postings],
         "posting_assets": [posting.asset for posting in change.postings],
         "posting_amounts": [posting.amount for posting in change.postings],
+    }
+
+
+def _books_values(books: Books) -> dict[str, int]:
+    return {
+        "cash_cents": books.cash_cents,
+        "held_cents": books.held_cents,
+        "position_shares": books.position_shares,
+        "held_shares": books.held_shares,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 from temporalio.testing import ActivityEnvironment
 
 from activities.exchange import ExchangeActivities
@@ -216,6 +217,21 @@ async def audited_books(database_url: str) -> AsyncIterator[Books]:
             for found in audit.contradictions
             if found.where in mine or found.where.startswith(books.user_id)
         ] == []
+
+
+async def forget_balances(
+    database: "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]",
+    user_id: str,
+) -> None:
+    """Make all events of the user such as were written before balances were kept with them."""
+    async with database.transaction():
+        # The trigger that keeps the log append-only is told to look away.
+        await database.execute("SET LOCAL session_replication_role = replica")
+        await database.execute(
+            "UPDATE order_events SET cash_cents = NULL, held_cents = NULL, position_shares = NULL,"
+            " held_shares = NULL WHERE user_id = $1",
+            user_id,
+        )
 
 
 def external_id() -> str:

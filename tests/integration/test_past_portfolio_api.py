@@ -1,0 +1,79 @@
+"""`GET /portfolio?asOfSeq=`: the account as it was after any event, over HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from devstack.stack import DevStack
+from tests.support.accounts import Account, account
+from tests.support.books import forget_balances
+
+BALANCES = ("cashInCents", "heldCashInCents", "buyingPowerInCents", "asOfSeq")
+
+
+@pytest.fixture
+async def alice(stack: DevStack) -> AsyncIterator[Account]:
+    async with account(stack.api_url) as alice:
+        yield alice
+
+
+async def portfolio(alice: Account, **params: int) -> dict[str, Any]:
+    answer = await alice.http.get("/portfolio", params=params)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def balances(body: dict[str, Any]) -> dict[str, Any]:
+    """What does not depend on prices."""
+    positions = {one["symbol"]: (one["shares"], one["heldShares"]) for one in body["positions"]}
+    return {name: body[name] for name in BALANCES} | positions
+
+
+async def test_portfolio_after_any_event_is_what_was_answered_then(alice: Account) -> None:
+    opening = await portfolio(alice)
+    order = {"position": "buy", "symbol": "IBM", "priceInCents": 15_000, "numShares": 10}
+    placed = await alice.http.post("/order", json=order, headers={"idempotency-key": str(uuid4())})
+    after_placing = await portfolio(alice)
+    cancelled = await alice.http.delete(f"/order/{placed.json()['id']}")
+    after_cancelling = await portfolio(alice)
+
+    assert (placed.status_code, cancelled.status_code) == (201, 200)
+    assert after_placing["heldCashInCents"] == 150_000
+    for then in (opening, after_placing, after_cancelling):
+        past = await portfolio(alice, asOfSeq=then["asOfSeq"])
+        assert balances(past) == balances(then)
+        assert past["totalValueInCents"] is None, "prices of today are no prices of then"
+
+
+async def test_event_that_never_was_is_refused_with_the_last_one(alice: Account) -> None:
+    answer = await alice.http.get("/portfolio", params={"asOfSeq": 1})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "seq-ahead-of-log")
+    assert answer.json()["lastSeq"] == 0
+
+
+async def test_account_from_before_balances_were_kept_is_not_guessed(
+    stack: DevStack, alice: Account
+) -> None:
+    order = {"position": "buy", "symbol": "IBM", "priceInCents": 15_000, "numShares": 1}
+    await alice.http.post("/order", json=order, headers={"idempotency-key": str(uuid4())})
+    database = await asyncpg.connect(stack.env["SHERWOOD_DATABASE_URL"])
+    try:
+        await forget_balances(database, alice.user)
+    finally:
+        await database.close()
+
+    answer = await alice.http.get("/portfolio", params={"asOfSeq": 1})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "balances-not-kept")
+
+
+@pytest.mark.parametrize("seq", ["-1", "x", "1.5", str(2**53)])
+async def test_what_is_no_sequence_is_refused(alice: Account, seq: str) -> None:
+    answer = await alice.http.get("/portfolio", params={"asOfSeq": seq})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
