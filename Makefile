@@ -48,7 +48,7 @@ bench-orders: .venv/ready ## orders a second and their latency
 bench-prices: .venv/ready ## viewers a node carries beside the usual way; QUICK=1: in under a minute
 	@$(PY) -m bench.prices $(ARGS)
 
-demo: .venv/ready ## 1,000 orders of 20 users, then compared with the exchange's own list
+demo: .venv/ready ## 1,000 orders through a faulty exchange, then compared with its own list
 	@$(PY) -m bench.demo $(ARGS)
 
 setup: .venv/ready ## only make .venv

@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from bench.faults import Faults
 from bench.kills import KILLABLE
 from bench.plan import Wish, draw_wishes
 from bench.report import show_trial
@@ -44,6 +45,24 @@ def demo(
             help="Comma-separated; each is killed once in the middle. `all`: " + ",".join(KILLABLE)
         ),
     ] = "",
+    unknown: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Percent of the calls to the exchange that end without telling how.",
+        ),
+    ] = 10.0,
+    disorder: Annotated[
+        float,
+        typer.Option(
+            min=0, max=100, help="Percent of its messages that come twice; as many change places."
+        ),
+    ] = 5.0,
+    races: Annotated[
+        float,
+        typer.Option(min=0, max=100, help="Percent of the orders whose cancel races their fill."),
+    ] = 10.0,
     use_running: Annotated[
         bool, typer.Option("--use-running", help="Use the stack that `make up` started.")
     ] = False,
@@ -59,13 +78,15 @@ def demo(
 ) -> None:
     """Place orders of many users and compare the books with the exchange's own list.
 
-    Ends with 1 if anything differs, if a request was never answered, or if a kill did not happen.
+    Ends with 1 if anything differs, if a request was never answered, or if a kill did not happen
+    or a fault never struck.
     """
     # Users of a run of their own: on a stack that is kept, a seed's keys may have been used before.
     prefix = f"demo-{secrets.token_hex(3)}" if use_running else "demo"
-    wishes = draw_wishes(users, orders, seed, prefix)
+    wishes = draw_wishes(users, orders, seed, prefix, races / 100)
+    faults = Faults(unknown / 100, disorder / 100)
     killed = KILLABLE if kill == "all" else tuple(filter(None, kill.split(",")))
-    run = Run(wishes, killed, seed, cancel_rest, hold)
+    run = Run(wishes, killed, faults, seed, cancel_rest, hold)
     try:
         trial = asyncio.run(run.on_running() if use_running else run.on_own(speed, workers))
     except StackError as error:
@@ -80,6 +101,7 @@ class Run:
 
     wishes: Sequence[Wish]
     killed: Sequence[str]
+    faults: Faults
     seed: int
     cancel_rest: bool
     hold: bool
@@ -113,6 +135,7 @@ class Run:
                 target,
                 self.wishes,
                 kill=self.killed,
+                faults=self.faults,
                 seed=self.seed,
                 cancel_rest=self.cancel_rest,
                 progress=lambda placed: progress.update(shown, completed=placed),

@@ -1,6 +1,7 @@
 """What the demo's users want, drawn from a seed: the same seed is the same wishes."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID
@@ -29,13 +30,18 @@ CANCEL_CHANCE: Final[dict[Kind, float]] = {
     "near": 0.25,
     "far": 0.5,
 }
+RACING: Final[Sequence[Kind]] = ("market", "marketable")
+"""What trades at once: a cancel sent with such an order meets its fill."""
+RACE_SECONDS: Final = (0.2, 0.7)
+"""When a racing cancel leaves after its order was sent, earliest and latest: around a late fill."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """One order a user will place; the limit is `offset` past the last price at that moment.
 
-    With `cancel_after_seconds` the user changes their mind that much later.
+    With `cancel_after_seconds` the user changes their mind that much later: than the answer, or,
+    with `races`, than the request, whose answer is not waited for.
     """
 
     user: str
@@ -46,6 +52,7 @@ class Wish:
     kind: Kind
     offset: float
     cancel_after_seconds: float | None
+    races: bool = False
 
     def limit_cents(self, last_price_cents: int) -> int | None:
         """Return the limit at this last price, None for a market order."""
@@ -55,16 +62,31 @@ class Wish:
         return max(1, round(last_price_cents * (1 + sign * self.offset)))
 
 
-def draw_wishes(users: int, orders: int, seed: int, prefix: str = "demo") -> list[Wish]:
-    """Return `orders` wishes of `users` users, named `<prefix>-<seed>-1` and on, in turns."""
+def draw_wishes(
+    users: int, orders: int, seed: int, prefix: str = "demo", races: float = 0.0
+) -> list[Wish]:
+    """Return `orders` wishes of `users` users, named `<prefix>-<seed>-1` and on, in turns.
+
+    `races` is the part of them, of 1, whose cancel races their fill.
+    """
     chance = random.Random(seed)
-    return [_wish(f"{prefix}-{seed}-{number % users + 1}", chance) for number in range(orders)]
+    return [
+        _wish(f"{prefix}-{seed}-{number % users + 1}", chance, races) for number in range(orders)
+    ]
 
 
-def _wish(user: str, chance: random.Random) -> Wish:
+def _wish(user: str, chance: random.Random, races: float) -> Wish:
     recorded = chance.random() < RECORDED_SHARE
     symbol = chance.choice(RECORDED if recorded else WALKING)
-    kind: Kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
+    is_race = chance.random() < races
+    kinds: Sequence[Kind] = RACING if is_race else list(KINDS)
+    kind = chance.choices(kinds, [KINDS[one] for one in kinds])[0]
+    if is_race:
+        cancel_after_seconds: float | None = chance.uniform(*RACE_SECONDS)
+    elif chance.random() < CANCEL_CHANCE[kind]:
+        cancel_after_seconds = chance.uniform(0.0, 2.0)
+    else:
+        cancel_after_seconds = None
     return Wish(
         user=user,
         key=UUID(int=chance.getrandbits(128), version=4),
@@ -73,7 +95,6 @@ def _wish(user: str, chance: random.Random) -> Wish:
         shares=chance.randint(1, SHARES_MAX.get(symbol, SHARES_MAX_OTHERWISE)),
         kind=kind,
         offset=chance.uniform(*OFFSETS[kind]),
-        cancel_after_seconds=(
-            chance.uniform(0.0, 2.0) if chance.random() < CANCEL_CHANCE[kind] else None
-        ),
+        cancel_after_seconds=cancel_after_seconds,
+        races=is_race,
     )

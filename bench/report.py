@@ -7,8 +7,10 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from bench.checks import CASH
+from bench.checks import CASH, in_flight
+from bench.faults import Strikes
 from bench.kills import Killed
+from bench.traders import Outcome
 from bench.trial import Trial
 
 DIFFERENCES_SHOWN: Final = 20
@@ -29,6 +31,10 @@ def show_trial(console: Console, trial: Trial) -> None:
     """Print orders by state, what was traded, what was conserved, and what differs."""
     console.print(_orders(trial))
     console.print(_books(trial))
+    if trial.outcome.cancels or trial.outcome.races:
+        console.print(_cancels(trial.outcome))
+    if trial.strikes:
+        console.print(_strikes(trial.strikes))
     if trial.killed:
         console.print(_kills(trial.killed))
     told = ", ".join(f"{name} {n}" for name, n in trial.outcome.answers.most_common())
@@ -90,6 +96,7 @@ def _books(trial: Trial) -> Table:
     assets = {asset for _, asset in ours.ledger}
     off = [a for a in assets if sum(n for (_, one), n in ours.ledger.items() if one == a)]
     table.add_row("assets whose ledger sums to zero", f"{len(assets) - len(off)} of {len(assets)}")
+    table.add_row("orders in flight", f"{len(in_flight(ours))}")
     table.add_row("contradictions in our tables", f"{len(ours.contradictions)}")
     table.add_row("differences from the exchange's list", f"{len(trial.differences)}")
     table.add_row("settled after the last order", f"{trial.settling_seconds:.1f} s")
@@ -98,6 +105,30 @@ def _books(trial: Trial) -> Table:
             f"connections of {member} at the exchange (open now, most)",
             f"{counts.open_connections}, {counts.connections_max}",
         )
+    return table
+
+
+def _cancels(outcome: Outcome) -> Table:
+    table = Table(title="cancels")
+    table.add_column("answer")
+    table.add_column("of a resting order", justify="right")
+    table.add_column("racing the fill", justify="right")
+    for answer in dict.fromkeys((*outcome.cancels, *outcome.races)):
+        table.add_row(answer, str(outcome.cancels[answer]), str(outcome.races[answer]))
+    return table
+
+
+def _strikes(strikes: Sequence[Strikes]) -> Table:
+    """One line a fault, and how often it struck where."""
+    places = list(dict.fromkeys(one.where for one in strikes))
+    fired = {(one.action, one.where): one.fired for one in strikes}
+    table = Table(title="what the exchange did wrong")
+    table.add_column("fault")
+    for place in places:
+        table.add_column(place, justify="right")
+    for action in dict.fromkeys(one.action for one in strikes):
+        struck = (fired.get((action, place)) for place in places)
+        table.add_row(action, *("" if n is None else str(n or "[red]never[/]") for n in struck))
     return table
 
 

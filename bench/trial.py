@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from bench.checks import Difference, check, in_flight, open_orders
+from bench.faults import Faults, Strikes, faults_in_force
 from bench.kills import Kill, Killed, carry_out, planned_kills
 from bench.plan import Wish
 from bench.records import Records, open_records
@@ -23,6 +24,7 @@ SETTLE_SECONDS: Final = 120.0
 grow to ten seconds.
 """
 LOOK_SECONDS: Final = 0.5
+NO_FAULTS: Final = Faults()
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Trial:
     ours: Audit
     differences: Sequence[Difference]
     killed: Sequence[Killed]
+    strikes: Sequence[Strikes]
     exchange: Status
     trading_seconds: float
     settling_seconds: float
@@ -41,11 +44,14 @@ class Trial:
 
     @property
     def is_good(self) -> bool:
-        """True if nothing differs, nobody was left without an answer, and each kill happened."""
+        """True if nothing differs, nobody was left without an answer, and all that was to go wrong
+        did: each kill happened, each fault struck.
+        """
         return (
             not self.differences
             and not self.outcome.lost
             and all(killed.happened for killed in self.killed)
+            and all(one.fired for one in self.strikes)
         )
 
 
@@ -54,6 +60,7 @@ async def run_trial(
     wishes: Sequence[Wish],
     *,
     kill: Sequence[str] = (),
+    faults: Faults = NO_FAULTS,
     seed: int = 0,
     cancel_rest: bool = False,
     progress: Callable[[int], None] = lambda placed: None,
@@ -61,6 +68,7 @@ async def run_trial(
 ) -> Trial:
     """Run it; `progress` hears how many wishes are dealt with, `tell` what goes on.
 
+    The faults stay in force until the books are compared: what repairs them meets them too.
     With `cancel_rest` the users cancel what still rests at the end.
     """
     kills = planned_kills(kill, len(wishes), random.Random(seed))
@@ -68,7 +76,8 @@ async def run_trial(
     began = time.monotonic()
     async with (
         open_records(target.env) as records,
-        trading(target.api_url, wishes, count.one_more) as traders,
+        faults_in_force(target.env, faults) as in_force,
+        trading(target.api_url, wishes, count.one_more, in_force.late_fill) as traders,
     ):
         async with asyncio.TaskGroup() as tasks:
             killing = [tasks.create_task(_kill(target, one, count, tell)) for one in kills]
@@ -86,6 +95,7 @@ async def run_trial(
             ours=ours,
             differences=differences,
             killed=[task.result() for task in killing],
+            strikes=await in_force.strikes(),
             exchange=exchange,
             trading_seconds=traded - began,
             settling_seconds=time.monotonic() - traded,

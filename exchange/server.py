@@ -107,7 +107,8 @@ async def serve(settings: Settings) -> int:
         engine, listed = open_engine(settings, journal)
         connections = Connections(_MEMBER_MAX)
         replay_log = ReplayLog(engine.floor.trade_seq, settings.replay_bytes_max)
-        hub = Hub(replay_log, FeedFaults(), backlog_bytes_max=settings.feed_backlog_bytes_max)
+        faults = FeedFaults(settings.seed)
+        hub = Hub(replay_log, faults, backlog_bytes_max=settings.feed_backlog_bytes_max)
         has_failed = asyncio.Event()
 
         def fail() -> None:

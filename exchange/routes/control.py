@@ -134,6 +134,12 @@ def _add_feed_fault_routes(router: APIRouter, desk: Desk) -> None:
         desk.hub.faults.clear()
         return answer(ControlReply(done=True))
 
+    @router.delete("/feed/{number}", summary="Lift one fault of the feed")
+    async def remove_feed_fault(number: int) -> Response:
+        if not desk.hub.faults.remove(number):
+            return problem(404, "unknown-fault", "no fault of the feed has this id")
+        return answer(ControlReply(done=True))
+
 
 def _add_market_routes(router: APIRouter, desk: Desk) -> None:
     @router.post("/halts", summary="Halt a symbol, or resume it")

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from bench.kills import Kill, Killed, planned_kills
-from bench.plan import SHARES_MAX, SHARES_MAX_OTHERWISE, draw_wishes
+from bench.plan import RACE_SECONDS, SHARES_MAX, SHARES_MAX_OTHERWISE, draw_wishes
 from bench.target import ProcessRow
 
 
@@ -67,3 +67,15 @@ def test_a_kill_counts_only_if_another_process_took_over(
     after: ProcessRow | None, happened: bool
 ) -> None:
     assert Killed(Kill("gateway", 10), BEFORE, after).happened is happened
+
+
+def test_the_racing_part_of_the_orders_trades_at_once_and_is_cancelled_around_then() -> None:
+    wishes = draw_wishes(20, 1_000, seed=1, races=0.1)
+
+    racing = [wish for wish in wishes if wish.races]
+    assert 70 < len(racing) < 130
+    assert {wish.kind for wish in racing} == {"market", "marketable"}
+    for wish in racing:
+        assert wish.cancel_after_seconds is not None
+        assert RACE_SECONDS[0] <= wish.cancel_after_seconds <= RACE_SECONDS[1]
+    assert not any(wish.races for wish in draw_wishes(20, 1_000, seed=1))

@@ -9,7 +9,9 @@ from exchange.replay_log import ReplayLog
 
 
 def hub_of(backlog_bytes_max: int = 10_000) -> Hub:
-    return Hub(ReplayLog(0, bytes_max=10**6), FeedFaults(), backlog_bytes_max=backlog_bytes_max)
+    return Hub(
+        ReplayLog(0, bytes_max=10**6), FeedFaults(seed=1), backlog_bytes_max=backlog_bytes_max
+    )
 
 
 def trades(first: int, count: int) -> list[protocol.Trade | protocol.DayStart]:

@@ -47,7 +47,7 @@ class World:
     def __init__(self, exchange: Exchange | None = None) -> None:
         exchange = exchange or Exchange()
         exchange.engine.floor.trades.clear()
-        hub = Hub(ReplayLog(4, 10**6), FeedFaults(), backlog_bytes_max=10**6)
+        hub = Hub(ReplayLog(4, 10**6), FeedFaults(seed=1), backlog_bytes_max=10**6)
         self.reader = FeedConnection("m", lambda: None)
         hub.attach(self.reader)
         self.journal = Memory(self.reader)

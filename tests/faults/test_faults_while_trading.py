@@ -1,0 +1,33 @@
+"""The exchange loses answers, its feed repeats and swaps messages, cancels race fills, and workers
+are killed: nothing is lost or doubled.
+"""
+
+from bench.checks import in_flight
+from bench.faults import DISORDER, UNKNOWN, Faults
+from bench.plan import draw_wishes
+from bench.target import own_stack
+from bench.trial import run_trial
+
+ORDERS = 120
+USERS = 6
+KILLED = ("orders", "gateway")
+# Enough that none of the faults stays away by chance.
+OFTEN = Faults(unknown=0.4, disorder=0.2)
+
+
+async def test_trading_through_faults_and_kills_loses_and_doubles_nothing() -> None:
+    wishes = draw_wishes(USERS, ORDERS, seed=5, prefix="faults", races=0.2)
+
+    async with own_stack(speed=60.0) as target:
+        trial = await run_trial(target, wishes, kill=KILLED, faults=OFTEN, seed=5)
+
+    struck = {(one.where, one.action): one.fired for one in trial.strikes}
+    expected = {(where, action) for where, actions in UNKNOWN.items() for action in actions}
+    expected |= {("feed", action) for action in DISORDER} | {("place", "late-fill")}
+    assert set(struck) == expected
+    assert [fault for fault, fired in struck.items() if not fired] == []
+    assert [str(one.kill) for one in trial.killed if not one.happened] == []
+    assert trial.outcome.lost == []
+    assert [str(difference) for difference in trial.differences] == []
+    assert in_flight(trial.ours) == []
+    assert trial.outcome.races.total() == sum(wish.races for wish in wishes)
