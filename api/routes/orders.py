@@ -19,7 +19,8 @@ from api.order_watch import order_notices
 from api.placing import Placement, place_order
 from api.schemas import CancelBody, OrderBody, OrdersBody, PlaceOrder
 from brokerage.contracts.views import order_view
-from brokerage.domain.orders import CLOSED, OPEN, Order, OrderStatus
+from brokerage.domain.orders import Order
+from brokerage.domain.states import CLOSED, OPEN, OrderStatus
 from brokerage.storage import reads
 
 router = APIRouter(tags=["orders"])

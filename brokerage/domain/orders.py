@@ -1,17 +1,17 @@
-"""An order and how it may move.
+"""An order, and which event something is to it; what that makes of its status says `states`.
 
 The status is one axis; beside it stand what was filled, what was executed, and what the exchange
 says was executed in all. They are independent facts: a fill during a pending cancel raises
 `filled_shares` and leaves the status alone.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 from brokerage.domain.errors import InvariantBroken
+from brokerage.domain.states import OPEN, Event, next_status
+from brokerage.domain.states import OrderStatus as OrderStatus
 
 
 class Side(StrEnum):
@@ -36,20 +36,6 @@ class TimeInForce(StrEnum):
     IOC = "ioc"
 
 
-class OrderStatus(StrEnum):
-    """Where an order stands."""
-
-    PENDING = "pending"
-    SUBMITTED = "submitted"
-    PARTIALLY_FILLED = "partially_filled"
-    PENDING_CANCEL = "pending_cancel"
-    FILLED = "filled"
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-    REJECTED = "rejected"
-    FAILED = "failed"
-
-
 class Outcome(StrEnum):
     """What is known of the exchange's answer to the placement."""
 
@@ -59,31 +45,6 @@ class Outcome(StrEnum):
 
 
 _S = OrderStatus
-
-MOVES: Final[Mapping[OrderStatus, frozenset[OrderStatus]]] = {
-    # A fill can beat the acknowledgement, and so can the end of an order that traded at once.
-    _S.PENDING: frozenset(set(OrderStatus) - {_S.PENDING}),
-    _S.SUBMITTED: frozenset(
-        {_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.CANCELLED, _S.EXPIRED}
-    ),
-    _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.PENDING_CANCEL, _S.CANCELLED, _S.EXPIRED}),
-    # Back to live when the exchange refuses the cancel; rejected when it had refused the order.
-    _S.PENDING_CANCEL: frozenset(
-        {_S.SUBMITTED, _S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED}
-    ),
-    _S.FILLED: frozenset(),
-    # Late fills are booked, whatever the order was called meanwhile.
-    _S.CANCELLED: frozenset({_S.FILLED}),
-    _S.EXPIRED: frozenset({_S.FILLED}),
-    # The proof of absence was wrong: the exchange had the order after all. Cancelled if the account
-    # could bear a part of it only.
-    _S.FAILED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED}),
-    _S.REJECTED: frozenset(),
-}
-"""Where each status may go. Staying is no move; what is not here is refused."""
-
-OPEN: Final = frozenset({_S.PENDING, _S.SUBMITTED, _S.PARTIALLY_FILLED, _S.PENDING_CANCEL})
-CLOSED: Final = frozenset(OrderStatus) - OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,31 +112,31 @@ class Order:
 
 def reject(order: Order, reason: str, at: datetime) -> Order:
     """The exchange's no, or that of our own checks."""
-    moved = replace(_changed(order, _S.REJECTED, at), reason=reason, final_shares=0)
+    moved = replace(changed(order, Event.REFUSED, at), reason=reason, final_shares=0)
     return replace(moved, outcome=Outcome.REFUSED)
 
 
 def fail(order: Order, reason: str, at: datetime) -> Order:
     """The order is proved never to have reached the exchange."""
-    moved = _changed(order, _S.FAILED, at)
+    moved = changed(order, Event.PROVED_ABSENT, at)
     return replace(moved, outcome=Outcome.REFUSED, reason=reason, final_shares=0)
 
 
 def acknowledge(order: Order, external_order_id: str, at: datetime) -> Order:
     """The exchange has the order. A status that is past `pending` already stays as it is."""
     known = replace(order, external_order_id=external_order_id, outcome=Outcome.ACCEPTED)
-    status = _live_status(known) if order.status is _S.PENDING else order.status
-    return _changed(known, status, at)
+    return changed(known, Event.ACKNOWLEDGED, at)
 
 
 def request_cancel(order: Order, at: datetime) -> Order:
     """The customer wants the rest of the order gone."""
-    return _changed(order, _S.PENDING_CANCEL, at)
+    return changed(order, Event.CANCEL_REQUESTED, at)
 
 
 def refuse_cancel(order: Order, at: datetime) -> Order:
     """The exchange keeps the order: it is live again, as far as it is filled."""
-    return _changed(order, _live_status(order), at)
+    event = Event.CANCEL_REFUSED_BEGUN if order.filled_shares else Event.CANCEL_REFUSED
+    return changed(order, event, at)
 
 
 def record_execution(
@@ -196,53 +157,56 @@ def record_execution(
     )
     if order.status is _S.FAILED:
         counted = replace(counted, final_shares=None, outcome=Outcome.ACCEPTED)
-    return _changed(counted, _status_after_execution(counted), at)
+    return changed(counted, execution_event(counted), at)
 
 
 def end(
     order: Order, status: OrderStatus, final_shares: int, reason: str | None, at: datetime
 ) -> Order:
-    """The order left the exchange's book as `status` (cancelled or expired).
+    """The order left the exchange's book as `status` (cancelled, expired, or filled).
 
     Until the executions add up to `final_shares` it keeps the status it has: only then is the
     number of shares the customer got a fact.
     """
-    ended = replace(
-        order, final_shares=final_shares, end_status=status, reason=reason or order.reason
-    )
-    if order.is_open and ended.executed_shares >= final_shares:
-        return _changed(ended, _status_at_end(ended, status), at)
-    return _changed(ended, order.status, at)
+    told = changed(order, Event.END_TOLD, at)
+    told = replace(told, final_shares=final_shares, end_status=status, reason=reason or told.reason)
+    completed = _completion(told)
+    return told if completed is None else replace(told, status=_after(told, completed))
 
 
-def _status_after_execution(order: Order) -> OrderStatus:
-    if order.filled_shares == order.shares:
-        return _S.FILLED
-    if order.status in (_S.CANCELLED, _S.EXPIRED, _S.REJECTED):
-        return order.status
-    if order.end_status is not None and order.executed_shares >= (order.final_shares or 0):
-        return _status_at_end(order, order.end_status)
-    if order.status is _S.FAILED and not order.filled_shares:
-        return _S.FAILED
-    if order.executed_shares >= order.shares:
-        # The exchange has no more of it, and the error account bears a part: the order is over.
-        return _S.CANCELLED
-    # A partial fill leaves a pending cancel standing: the customer's wish is not answered by it.
-    return _S.PENDING_CANCEL if order.status is _S.PENDING_CANCEL else _live_status(order)
+def execution_event(counted: Order) -> Event:
+    """Which event an execution is, by the numbers that already count it."""
+    if counted.filled_shares == counted.shares:
+        return Event.FILLED
+    if (completed := _completion(counted)) is not None:
+        return completed
+    if counted.executed_shares >= counted.shares:
+        return Event.USED_UP if counted.filled_shares else Event.USED_UP_UNFILLED
+    return Event.FILLED_IN_PART if counted.filled_shares else Event.EXECUTED
 
 
-def _status_at_end(order: Order, status: OrderStatus) -> OrderStatus:
-    """Filled is what the customer got in full, whatever the exchange calls it."""
-    if status is _S.FILLED and order.filled_shares < order.shares:
-        return _S.CANCELLED
-    return status
+def changed(order: Order, event: Event, at: datetime) -> Order:
+    """The order after `event`: its status by the table, one version on.
+
+    Raises `InvariantBroken` for an event that cannot happen to an order in its state.
+    """
+    return replace(order, status=_after(order, event), updated_at=at, version=order.version + 1)
 
 
-def _live_status(order: Order) -> OrderStatus:
-    return _S.PARTIALLY_FILLED if order.filled_shares else _S.SUBMITTED
+def _completion(order: Order) -> Event | None:
+    """The end of an order that the exchange ended and whose executions are all booked.
+
+    Filled is what the customer got in full, whatever the exchange calls it.
+    """
+    if not order.is_open or order.end_status is None:
+        return None
+    if order.executed_shares < (order.final_shares or 0):
+        return None
+    return Event.ENDED_EXPIRED if order.end_status is _S.EXPIRED else Event.ENDED_CANCELLED
 
 
-def _changed(order: Order, status: OrderStatus, at: datetime) -> Order:
-    if status is not order.status and status not in MOVES[order.status]:
-        raise InvariantBroken(f"{order.order_id} cannot go from {order.status} to {status}")
-    return replace(order, status=status, updated_at=at, version=order.version + 1)
+def _after(order: Order, event: Event) -> OrderStatus:
+    after = next_status(order.status, event, end_told=order.end_status is not None)
+    if after is None:
+        raise InvariantBroken(f"{order.order_id} is {order.status}: it cannot be {event}")
+    return after

@@ -144,14 +144,14 @@ class AnyHistory(RuleBasedStateMachine):
     def refuse(self, order_id: str) -> None:
         """The exchange refuses the order, or a cancel finds it refused."""
         order = self.current(order_id)
-        if order.status in (S.PENDING, S.PENDING_CANCEL):
+        if order.status in (S.PENDING, S.PENDING_CANCEL) and order.end_status is None:
             self.store(booking.refuse(order, self.books(order), "halted", NOON))
 
     @rule(order_id=orders)
     def prove_absent(self, order_id: str) -> None:
         """The exchange says that it never had the order."""
         order = self.current(order_id)
-        if order.status is S.PENDING:
+        if order.status is S.PENDING and order.end_status is None:
             self.store(booking.fail(order, self.books(order), NOON))
 
     @rule(order_id=orders)

@@ -1,94 +1,24 @@
-"""How an order moves: every pair of statuses, and what each function makes of an order."""
+"""What each function makes of an order; every pair of state and event: test_states.py."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from itertools import product
 from typing import Any, Final
 
 import pytest
 
 from brokerage.domain import orders
 from brokerage.domain.errors import InvariantBroken
-from brokerage.domain.orders import (
-    CLOSED,
-    MOVES,
-    OPEN,
-    Order,
-    OrderStatus,
-    Outcome,
-    TimeInForce,
-)
+from brokerage.domain.orders import Order, OrderStatus, Outcome, TimeInForce
 from tests.support.orders import NOON, an_order
 
 LATER: Final = NOON + timedelta(seconds=1)
 S = OrderStatus
-
-# Written down once more, so that a change of the rules is a decision made twice. `x`: legal.
-TABLE: Final = """
-from\\to          pending submitted partially_filled pending_cancel filled cancelled expired rejected failed
-pending           -       x         x                x              x      x         x       x        x
-submitted         .       -         x                x              x      x         x       .        .
-partially_filled  .       .         -                x              x      x         x       .        .
-pending_cancel    .       x         x                -              x      x         x       x        .
-filled            .       .         .                .              -      .         .       .        .
-cancelled         .       .         .                .              x      -         .       .        .
-expired           .       .         .                .              x      .         -       .        .
-rejected          .       .         .                .              .      .         .       -        .
-failed            .       .         x                .              x      x         .       .        -
-"""  # noqa: E501 - a table is read by its columns
-
-
-def _expected() -> dict[tuple[OrderStatus, OrderStatus], str]:
-    head, *rows = [line.split() for line in TABLE.strip().splitlines()]
-    return {
-        (OrderStatus(row[0]), OrderStatus(target)): mark
-        for row in rows
-        for target, mark in zip(head[1:], row[1:], strict=True)
-    }
-
-
-EXPECTED: Final = _expected()
 
 
 def order_in(status: OrderStatus) -> Order:
     """An order that may have that status: with the shares filled that it says."""
     filled = {S.FILLED: 10, S.PARTIALLY_FILLED: 4}.get(status, 0)
     return an_order(status=status, filled_shares=filled, executed_shares=filled)
-
-
-@pytest.mark.parametrize(("before", "after"), list(product(OrderStatus, OrderStatus)))
-def test_every_move_is_legal_or_refused_as_the_table_says(
-    before: OrderStatus, after: OrderStatus
-) -> None:
-    assert (after in MOVES[before]) == (EXPECTED[before, after] == "x")
-
-
-def test_open_and_closed_are_all_statuses() -> None:
-    assert set(OrderStatus) == OPEN | CLOSED
-    assert not OPEN & CLOSED
-    assert {S.PENDING, S.SUBMITTED, S.PARTIALLY_FILLED, S.PENDING_CANCEL} == OPEN
-
-
-STEPS: Final[dict[OrderStatus, Callable[[Order], Order]]] = {
-    S.REJECTED: lambda order: orders.reject(order, "no", LATER),
-    S.FAILED: lambda order: orders.fail(order, "not-placed", LATER),
-    S.PENDING_CANCEL: lambda order: orders.request_cancel(order, LATER),
-}
-
-
-@pytest.mark.parametrize(("target", "before"), list(product(STEPS, OrderStatus)))
-def test_a_step_moves_what_it_may_and_refuses_the_rest(
-    target: OrderStatus, before: OrderStatus
-) -> None:
-    order = order_in(before)
-
-    if EXPECTED[before, target] == ".":
-        with pytest.raises(InvariantBroken):
-            STEPS[target](order)
-    else:
-        moved = STEPS[target](order)
-        assert (moved.status, moved.version) == (target, order.version + 1)
 
 
 def test_a_refused_order_keeps_the_reason_and_expects_no_execution() -> None:
@@ -261,12 +191,6 @@ def test_an_order_that_the_customer_did_not_get_in_full_is_not_called_filled() -
 
     assert at_once.status is S.CANCELLED
     assert in_the_end.status is S.CANCELLED
-
-
-def test_an_end_told_after_the_end_only_adds_what_it_says() -> None:
-    order = orders.end(order_in(S.FILLED), S.CANCELLED, 10, "late", LATER)
-
-    assert (order.status, order.end_status, order.final_shares) == (S.FILLED, S.CANCELLED, 10)
 
 
 def test_an_order_that_ended_is_settled_when_its_executions_add_up() -> None:
