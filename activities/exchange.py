@@ -81,20 +81,20 @@ class ExchangeActivities:
         if order.status is OrderStatus.PENDING and datetime.now(UTC) < order.send_by:
             placed = await self._gateway.place(place_request(order), SLOW_CALL_SECONDS)
             if placed.outcome == "accepted" and placed.order is not None:
-                return await self._adopt_external(order, placed.order)
+                return await self._answered(order, placed)
             code = placed.code if placed.outcome == "refused" else None
         asked = await self._gateway.query(QueryRequest(order.order_id), SLOW_CALL_SECONDS)
         if asked.outcome == "found" and asked.order is not None:
-            return await self._adopt_external(order, asked.order, code)
+            return await self._answered(order, asked, code)
         proof_at = order.send_by + timedelta(seconds=VISIBILITY_SECONDS)
         if asked.outcome == "absent" and datetime.now(UTC) >= proof_at:
             buried = await self._gateway.cancel(
                 CancelRequest(order.order_id, None), SLOW_CALL_SECONDS
             )
             if buried.outcome == "absent":
-                return await self._never_traded(order, booking.fail)
+                return await self._no_more(order, booking.fail)
             if buried.order is not None:
-                return await self._adopt_external(order, buried.order)
+                return await self._answered(order, buried)
         raise _try_again(asked)
 
     @activity.defn
@@ -104,14 +104,13 @@ class ExchangeActivities:
         if order.status is not OrderStatus.PENDING_CANCEL or order.end_status is not None:
             return state_of(order, kept)
         reply = await self._gateway.cancel(
-            CancelRequest(order.order_id, order.external_order_id), FAST_CALL_SECONDS
+            CancelRequest(order.order_id, order.external_order_id), SLOW_CALL_SECONDS
         )
-        if reply.outcome in ("cancelled", "too-late") and reply.order is not None:
-            if reply.order.status == "open":
-                raise _try_again(reply)
-            return await self._adopt_external(order, reply.order)
-        if reply.outcome == "absent" and order.external_order_id is None:
-            return await self._never_traded(order, booking.fail)
+        external = reply.order
+        if reply.outcome in ("cancelled", "too-late") and external and external.status != "open":
+            return await self._adopt_external(order, external)
+        if reply.outcome == "absent":
+            return await self._no_more(order, booking.fail)
         if reply.outcome == "refused":
             return await self._refuse_cancel(order, reply)
         raise _try_again(reply)
@@ -121,6 +120,19 @@ class ExchangeActivities:
         if stored is None:
             raise ApplicationError(f"no order {order_id}", non_retryable=True)
         return stored.order, stored.reply
+
+    async def _answered(
+        self, order: Order, reply: GatewayReply, code: str | None = None
+    ) -> OrderState:
+        """Adopt the order of an answer; fails, to be retried, while that does not settle how it
+        goes on: an `ioc` order that the exchange has not let trade yet.
+        """
+        if reply.order is None:
+            raise _try_again(reply)
+        state = await self._adopt_external(order, reply.order, code)
+        if state.unanswered:
+            raise _try_again(reply)
+        return state
 
     async def _adopt_external(
         self, order: Order, external: ExternalOrder, code: str | None = None
@@ -158,33 +170,45 @@ class ExchangeActivities:
         return await self._told(books, current)
 
     async def _refuse(self, order: Order, code: str | None) -> OrderState:
-        return await self._never_traded(
+        return await self._no_more(
             order, partial(booking.refuse, code=code or "refused-by-exchange")
         )
 
-    async def _never_traded(self, order: Order, verdict: Verdict) -> OrderState:
-        """Nothing of the order will ever trade: `cancelled` if the customer wanted it gone, else as
-        `verdict` says.
+    async def _no_more(self, order: Order, verdict: Verdict) -> OrderState:
+        """Nothing of the order will trade any more. `verdict` says what a pending one becomes; one
+        that the customer wanted gone, or that the exchange once had, is `cancelled` with what is
+        booked of it.
         """
         async with self._orders.transaction(order.user_id, order.order_id) as books:
             current = _present(books)
             now = datetime.now(UTC)
-            if current.status is OrderStatus.PENDING_CANCEL and current.end_status is None:
-                cancelled, reason = OrderStatus.CANCELLED, "cancelled-before-sent"
-                change = booking.end(current, books.books, cancelled, 0, reason, now)
-                current = await books.store(change, actor=EXCHANGE)
-            elif current.status is OrderStatus.PENDING:
+            if current.status is OrderStatus.PENDING:
                 current = await books.store(verdict(current, books.books, at=now), actor=EXCHANGE)
+            elif _wants_an_end(current):
+                reason = "cancelled-before-sent"
+                if current.external_order_id is not None:
+                    reason = "unknown-at-exchange"
+                    activity.logger.error(f"the exchange forgot order {current.order_id}")
+                cancelled, booked_shares = OrderStatus.CANCELLED, current.executed_shares
+                change = booking.end(current, books.books, cancelled, booked_shares, reason, now)
+                current = await books.store(change, actor=EXCHANGE)
         return await self._told(books, current)
 
     async def _refuse_cancel(self, order: Order, reply: GatewayReply) -> OrderState:
+        """The exchange keeps the order: it is live again."""
+        mapped = None
         async with self._orders.transaction(order.user_id, order.order_id) as books:
             current = _present(books)
             if current.status is OrderStatus.PENDING_CANCEL and current.end_status is None:
+                if current.external_order_id is None and reply.order is not None:
+                    mapped = reply.order.external_order_id
+                    current = await acknowledge(books, mapped)
                 change = booking.refuse_cancel(
                     current, books.books, reply.code or "refused", datetime.now(UTC)
                 )
                 current = await books.store(change, actor=EXCHANGE)
+        if mapped is not None:
+            await self._notices.route_known(mapped)
         return await self._told(books, current)
 
     async def _told(self, books: "OpenBooks", order: Order) -> OrderState:
@@ -209,6 +233,12 @@ def place_request(order: Order) -> PlaceRequest:
         time_in_force=order.time_in_force.value,
         send_by_ms=int(order.send_by.timestamp() * 1000),
     )
+
+
+def _wants_an_end(order: Order) -> bool:
+    """True while only the exchange can say how an order that is not `pending` ends."""
+    asked = order.status is OrderStatus.PENDING_CANCEL or order.awaits_answer
+    return asked and order.end_status is None
 
 
 def _present(books: "OpenBooks") -> Order:

@@ -126,7 +126,8 @@ class CancelReply(Message, frozen=True):
 
     `cancelled`: the order is off the book now (or was cancelled before). `too-late`: it had ended
     another way (`order.status` says how). `unknown-remembered`: no such client order id; a later
-    placement under it will be refused. `refused`: the order is live and stays so.
+    placement under it will be refused. `refused`: the order is live and stays so; or, with code
+    `unknown-order` and without `order`, the exchange has none by that id of its own.
     """
 
     outcome: Literal["cancelled", "too-late", "unknown-remembered", "refused"]

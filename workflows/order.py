@@ -50,7 +50,9 @@ class OrderWorkflow:
     async def run(self, start: StartOrder) -> str:
         await self._enter()
         while True:
-            self._ask_the_exchange()
+            # A wish that is not on record yet comes first: what is asked must not send the order.
+            if self._cancel is None:
+                self._ask_the_exchange()
             await workflow.wait_condition(lambda: self._has_work() or self._is_over())
             if self._cancel is not None:
                 await self._record_cancel(self._cancel)
@@ -126,7 +128,7 @@ class OrderWorkflow:
             self._answered = True
             self._adopt(await _patiently(OrderActivities.reserve, self._start))
             return
-        if self._known.status == PENDING:
+        if self._known.status == PENDING and self._cancel is None:
             await self._submit()
         self._answered = True
 

@@ -32,6 +32,7 @@ LINE_WAIT_SECONDS: Final = 2.0
 IDLE_SECONDS: Final = 4.0
 """An idle connection is not used again after this long: common servers close it after 5 s, and a
 request sent in that moment is lost with it."""
+UNKNOWN_ORDER: Final = "unknown-order"
 
 Reply = TypeVar("Reply")
 
@@ -148,12 +149,23 @@ class ExchangeClient:
         return [_placed(request, reply) for request, reply in zip(requests, replies, strict=True)]
 
     async def cancel(self, request: CancelRequest) -> GatewayReply:
-        """Take one order off the book, or have the exchange refuse it from now on."""
-        cancellation = (
-            protocol.Cancellation(order_id=request.external_order_id)
-            if request.external_order_id is not None
-            else protocol.Cancellation(client_order_id=request.client_order_id)
-        )
+        """Take one order off the book, or have the exchange refuse it from now on.
+
+        An exchange that does not know its own id any more (it lost its journal) is asked by ours:
+        only of that one it promises to refuse what it does not know.
+        """
+        by_client_id = protocol.Cancellation(client_order_id=request.client_order_id)
+        if request.external_order_id is None:
+            return await self._cancel(request, by_client_id)
+        by_order_id = protocol.Cancellation(order_id=request.external_order_id)
+        reply = await self._cancel(request, by_order_id)
+        if reply.code != UNKNOWN_ORDER:
+            return reply
+        return await self._cancel(request, by_client_id)
+
+    async def _cancel(
+        self, request: CancelRequest, cancellation: protocol.Cancellation
+    ) -> GatewayReply:
         try:
             response = await self._others.call(
                 "POST", "/v1/cancels", msgspec.json.encode(cancellation)

@@ -10,11 +10,11 @@ from temporalio.exceptions import ApplicationError
 
 from brokerage.contracts.commands import CancelRequested, OrderKey, SettleRequest, SubmitRequest
 from brokerage.contracts.events import ExecutionReport
-from brokerage.contracts.gateway import CancelRequest, GatewayReply
+from brokerage.contracts.gateway import GatewayReply
 from brokerage.domain.orders import OrderStatus, Outcome
 from brokerage.storage.admission import open_account
 from devstack.stack import DevStack
-from tests.support.books import Books, accepted, audited_books, external_id, until_done
+from tests.support.books import Books, audited_books, external_id, until_done
 from tests.support.orders import a_fill, an_end
 
 S = OrderStatus
@@ -221,105 +221,6 @@ async def test_a_failed_order_that_the_exchange_had_after_all_is_booked_to_its_e
     assert first.state.status == "failed"
     assert (second.state.status, second.state.settled) == ("cancelled", True)
     assert (await books.order(key)).filled_shares == 4
-
-
-# -- cancel ------------------------------------------------------------------------------------
-
-
-async def test_a_cancel_frees_what_was_not_executed(books: Books) -> None:
-    external = external_id()
-    key = await books.submitted(external)
-    await books.orders.request_cancel(cancel_of(key))
-    books.gateway.replies.append(
-        accepted(key.order_id, external, "cancelled", 4, outcome="cancelled")
-    )
-
-    state = await books.ask(books.exchange.send_cancel, key)
-    again = await books.ask(books.exchange.send_cancel, key)
-    await books.orders.settle(settle(key, a_fill(f"{external}-1", 4, 20_000, external=external)))
-
-    assert (state.status, state.ended) == ("pending_cancel", True)
-    assert again.version == state.version
-    assert len(books.gateway.asked) == 2  # the placement and one cancel
-    assert (await books.order(key)).status is S.CANCELLED
-
-
-async def test_a_cancel_that_came_too_late_waits_for_the_fills(books: Books) -> None:
-    external = external_id()
-    key = await books.submitted(external)
-    await books.orders.request_cancel(cancel_of(key))
-    books.gateway.replies.append(accepted(key.order_id, external, "filled", 10, outcome="too-late"))
-
-    state = await books.ask(books.exchange.send_cancel, key)
-    result = await books.orders.settle(
-        settle(key, a_fill(f"{external}-1", 10, 20_000, external=external))
-    )
-
-    assert (state.status, state.settled) == ("pending_cancel", False)
-    assert (result.state.status, result.state.settled) == ("filled", True)
-
-
-async def test_a_refused_cancel_makes_the_order_live_again_and_it_may_be_asked_anew(
-    books: Books,
-) -> None:
-    external = external_id()
-    key = await books.submitted(external)
-
-    for _ in range(2):
-        await books.orders.request_cancel(cancel_of(key))
-        books.gateway.replies.append(GatewayReply("refused", code="trading"))
-        state = await books.ask(books.exchange.send_cancel, key)
-        assert state.status == "submitted"
-
-    assert (await books.balances()).held_cents == 200_000
-
-
-async def test_the_first_reply_stays_what_it_was_whatever_becomes_of_the_order(
-    books: Books,
-) -> None:
-    key = await books.submitted(external_id())
-    first = await books.orders.adopt(key)
-    await books.orders.request_cancel(cancel_of(key))
-    books.gateway.replies.append(GatewayReply("refused", code="trading"))
-    await books.ask(books.exchange.send_cancel, key)
-
-    again = await books.orders.adopt(key)
-
-    assert first.reply is not None
-    assert again.reply == first.reply
-
-
-async def test_an_order_cancelled_before_it_was_sent_is_over(books: Books) -> None:
-    key = await books.reserved()
-    await books.orders.request_cancel(cancel_of(key))
-    books.gateway.replies.append(GatewayReply("absent"))
-
-    state = await books.ask(books.exchange.send_cancel, key)
-
-    assert (state.status, state.settled) == ("cancelled", True)
-    assert books.gateway.asked == [CancelRequest(key.order_id, None)]
-    assert (await books.balances()).held_cents == 0
-
-
-async def test_an_unanswered_cancel_changes_nothing(books: Books) -> None:
-    key = await books.submitted(external_id())
-    await books.orders.request_cancel(cancel_of(key))
-    books.gateway.replies.append(GatewayReply("unknown"))
-
-    with pytest.raises(ApplicationError):
-        await books.ask(books.exchange.send_cancel, key)
-
-    assert (await books.order(key)).status is S.PENDING_CANCEL
-
-
-async def test_an_order_that_has_ended_is_not_asked_to_go(books: Books) -> None:
-    external = external_id()
-    key = await books.submitted(external)
-    await books.orders.settle(settle(key, a_fill(f"{external}-1", 10, 20_000, external=external)))
-
-    state = await books.orders.request_cancel(cancel_of(key))
-
-    assert state.status == "filled"
 
 
 # -- what Postgres itself refuses --------------------------------------------------------------

@@ -228,6 +228,26 @@ async def test_cancel_names_the_order_by_one_id(external: str | None, body: dict
     assert [{k: v for k, v in sent.items() if v is not None} for sent in seen] == [body]
 
 
+@pytest.mark.parametrize(
+    ("by_client_id", "outcome"),
+    [
+        (protocol.CancelReply("unknown-remembered"), "absent"),
+        (protocol.CancelReply("cancelled", report(status="cancelled", done=3)), "cancelled"),
+    ],
+)
+async def test_cancel_asks_by_our_id_where_the_exchange_forgot_its_own(
+    by_client_id: protocol.CancelReply, outcome: str
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content).get("orderId"):
+            return ok(protocol.CancelReply("refused", code="unknown-order"))(request)
+        return ok(by_client_id)(request)
+
+    reply = await member(answer).cancel(CancelRequest("o1", "X-o1"))
+
+    assert reply.outcome == outcome
+
+
 async def test_query_by_either_id_finds_the_order() -> None:
     paths: list[str] = []
 
