@@ -21,6 +21,10 @@ class OrderNotices:
 
     async def hear(self, subject: str, payload: bytes) -> None:
         """Take what comes over the bus."""
+        self.wake()
+
+    def wake(self) -> None:
+        """Let who waits look again."""
         self._heard.set()
 
     async def wait(self, timeout_seconds: float) -> None:

@@ -33,6 +33,11 @@ PLACED_SECONDS: Final = 1.9
 """How long a placement is waited for; after that the row answers. The SDK's own timeout is for each
 of its attempts, so this one is around all of them."""
 CANCEL_SECONDS: Final = 1.5
+"""One attempt to put a cancel on record, the wait for a place included."""
+CANCELS_MAX: Final = 64
+"""Cancels that one node asks for at once. They wait for each other and never for placements: when
+there is too much of everything, what lowers the risk goes first.
+"""
 
 
 CancelAnswer = Literal["recorded", "declined", "no-workflow", "unreached"]
@@ -55,6 +60,7 @@ class OrderWorkflows:
         self._client = client
         self._placements_max = placements_max
         self._placing = 0
+        self._cancelling = asyncio.Semaphore(CANCELS_MAX)
 
     @property
     def has_room(self) -> bool:
@@ -113,7 +119,7 @@ class OrderWorkflows:
         """
         handle = self._client.get_workflow_handle_for(OrderWorkflow.run, workflow_id_for(order_id))
         try:
-            async with asyncio.timeout(CANCEL_SECONDS):
+            async with asyncio.timeout(CANCEL_SECONDS), self._cancelling:
                 await handle.execute_update(OrderWorkflow.cancel, command)
         except NO_ANSWER as error:
             return _cancel_answer(order_id, error)
@@ -134,7 +140,7 @@ class OrderWorkflows:
             search_attributes=TypedSearchAttributes([SearchAttributePair(USER_ID, user_id)]),
         )
         try:
-            async with asyncio.timeout(CANCEL_SECONDS):
+            async with asyncio.timeout(CANCEL_SECONDS), self._cancelling:
                 await self._client.execute_update_with_start_workflow(
                     OrderWorkflow.cancel, command, start_workflow_operation=operation
                 )

@@ -99,6 +99,28 @@ class CancelBody(BaseModel):
     order: OrderBody
 
 
+class CancelledBody(BaseModel):
+    """What became of one order: 200 cancelled, 202 the exchange has not answered yet, else `code`
+    is the problem's.
+    """
+
+    id: str
+    status: Literal[200, 202, 409, 503]
+    ok: bool
+    code: Literal["too-late-to-cancel", "cancel-refused", "unavailable"] | None
+    order: OrderBody
+
+
+class CancelAllBody(BaseModel):
+    """`ok` is true when nothing that was open is open any more; `more` when there are open orders
+    that this request did nothing about.
+    """
+
+    ok: bool
+    items: list[CancelledBody]
+    more: bool
+
+
 class PositionBody(BaseModel):
     """Shares of one symbol; price and value are null while nobody knows a price."""
 

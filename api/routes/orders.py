@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.auth import CurrentUser
 from api.bodies import json_response, read_json
-from api.cancelling import cancel_order, order_not_found
+from api.cancelling import cancel_order, cancel_orders, order_not_found
 from api.cursor import decode_cursor, encode_cursor
 from api.documentation import KEY_PARAMETER, TOKEN_PROBLEMS, body, problems
 from api.errors import invalid_query
@@ -17,7 +17,7 @@ from api.idempotency import parse_key
 from api.node import Node, NodeState
 from api.order_watch import order_notices
 from api.placing import Placement, place_order
-from api.schemas import CancelBody, OrderBody, OrdersBody, PlaceOrder
+from api.schemas import CancelAllBody, CancelBody, OrderBody, OrdersBody, PlaceOrder
 from brokerage.contracts.views import order_view
 from brokerage.domain.orders import Order
 from brokerage.domain.states import CLOSED, OPEN, OrderStatus
@@ -29,6 +29,7 @@ PAGE_MAX: Final = 200
 PAGE_DEFAULT: Final = 50
 WATCH_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 1.0
+SYMBOL: Final = r"^[A-Z0-9.]{1,16}$"
 STATUSES: Final = frozenset(status.value for status in OrderStatus)
 ORDER_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -130,6 +131,34 @@ async def cancel(order_id: str, request: Request, user: CurrentUser, node: Node)
     )
 
 
+@router.delete(
+    "/orders",
+    summary="Cancel all your open orders, or those of one symbol",
+    responses={
+        200: {"model": CancelAllBody, "description": "Each of them is cancelled."},
+        207: {
+            "model": CancelAllBody,
+            "description": "Not all are; `items` says what became of each.",
+        },
+        **problems(*TOKEN_PROBLEMS, "invalid-request", "unavailable"),
+    },
+)
+async def cancel_all(
+    request: Request,
+    user: CurrentUser,
+    node: Node,
+    symbol: Annotated[str | None, Query(pattern=SYMBOL)] = None,
+) -> Response:
+    """At most 100 a request: `more` says that others are left. Needs no key and may be repeated;
+    orders placed meanwhile may be left out.
+    """
+    named = [name for name, _ in request.query_params.multi_items()]
+    if named not in ([], ["symbol"]):
+        # A misspelt `symbol` must not cancel everything.
+        raise invalid_query(named[-1], "one `symbol` may be named, and nothing else")
+    return await cancel_orders(node, user.user_id, symbol, client_address(request))
+
+
 @router.get(
     "/orders",
     summary="List your orders, newest first",
@@ -147,7 +176,7 @@ async def list_orders(
         str | None,
         Query(max_length=200, description="`open`, `closed`, or statuses, separated by commas."),
     ] = None,
-    symbol: Annotated[str | None, Query(pattern=r"^[A-Z0-9.]{1,16}$")] = None,
+    symbol: Annotated[str | None, Query(pattern=SYMBOL)] = None,
     idempotency_key: Annotated[
         UUID | None,
         Query(

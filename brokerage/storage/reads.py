@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from brokerage.domain.orders import Order
+from brokerage.domain.orders import OPEN, Order, OrderStatus
 from brokerage.domain.valuation import Flow
 from brokerage.storage.pool import Pool, connection
 from brokerage.storage.rows import ORDER_COLUMNS, order_from
@@ -71,6 +71,42 @@ async def order_of_user(pool: "Pool[asyncpg.Record]", user_id: str, order_id: st
             order_id,
         )
     return order_from(row) if row else None
+
+
+async def orders_of_user(
+    pool: "Pool[asyncpg.Record]", user_id: str, order_ids: Sequence[str]
+) -> list[Order]:
+    """Those of these orders that are the user's."""
+    async with connection(pool) as database:
+        rows = await database.fetch(
+            f"SELECT {ORDER_COLUMNS} FROM orders "  # noqa: S608 - columns are a constant
+            "WHERE user_id = $1 AND order_id = ANY ($2::uuid[])",
+            user_id,
+            order_ids,
+        )
+    return [order_from(row) for row in rows]
+
+
+async def open_orders(
+    pool: "Pool[asyncpg.Record]", user_id: str, symbol: str | None, *, limit: int
+) -> list[Order]:
+    """At most `limit` open orders; those without a cancel on record first, and of these those that
+    changed longest ago.
+    """
+    async with connection(pool) as database:
+        rows = await database.fetch(
+            f"""
+            SELECT {ORDER_COLUMNS} FROM orders
+            WHERE user_id = $1 AND status = ANY ($2) AND ($3::text IS NULL OR symbol = $3)
+            ORDER BY status = $4, updated_at, order_id LIMIT $5
+            """,  # noqa: S608 - columns are a constant
+            user_id,
+            sorted(OPEN),
+            symbol,
+            OrderStatus.PENDING_CANCEL,
+            limit,
+        )
+    return [order_from(row) for row in rows]
 
 
 async def orders_page(

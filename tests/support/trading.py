@@ -1,0 +1,112 @@
+"""What a user does over HTTP on a whole stack, and what came of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+import asyncpg
+import httpx
+
+from devstack.stack import DevStack
+from tests.support.accounts import Account
+from tests.support.eventually import eventually
+
+Order = dict[str, Any]
+
+RESTING: Final[Order] = {
+    "position": "buy",
+    "symbol": "IBM",
+    "priceInCents": 100,
+    "numShares": 1,
+    "timeInForce": "gtc",
+}
+"""So far below the market that it never trades."""
+MARKET: Final[Order] = {"position": "buy", "symbol": "SPY", "numShares": 2}
+"""Trades at once."""
+END_SECONDS: Final = 60.0
+"""Send-by, the exchange's visibility bound, and pauses that grow to ten seconds."""
+
+
+async def place(alice: Account, body: Order, key: str | None = None) -> httpx.Response:
+    """The answer to a placement."""
+    return await alice.http.post(
+        "/order", json=body, headers={"idempotency-key": key or str(uuid4())}
+    )
+
+
+async def placed(alice: Account, body: Order, key: str | None = None) -> Order:
+    """An order that the exchange has."""
+    answer = await place(alice, body, key)
+    assert answer.status_code == 201, answer.text
+    order: Order = answer.json()
+    return order
+
+
+async def read(alice: Account, order_id: str) -> Order:
+    """The order as it is now."""
+    order: Order = (await alice.http.get(f"/order/{order_id}")).json()
+    return order
+
+
+async def until(
+    alice: Account, order_id: str, holds: Callable[[Order], bool], what: str = "the order is so"
+) -> Order:
+    """The order once this holds of it."""
+    seen: Order = {}
+
+    async def attempt() -> bool:
+        seen.update(await read(alice, order_id))
+        return "status" in seen and holds(seen)
+
+    try:
+        await eventually(attempt, what, END_SECONDS)
+    except AssertionError as error:
+        raise AssertionError(f"last seen: {seen}") from error
+    return seen
+
+
+async def ended(alice: Account, order_id: str, *statuses: str) -> Order:
+    """The order once it has one of these statuses."""
+    return await until(
+        alice, order_id, lambda order: order["status"] in statuses, f"the order is {statuses}"
+    )
+
+
+async def held_cents(alice: Account) -> int:
+    """The cash that open orders hold."""
+    held: int = (await alice.http.get("/portfolio")).json()["heldCashInCents"]
+    return held
+
+
+async def at_database(stack: DevStack, statement: str, *values: object) -> list[asyncpg.Record]:
+    """The rows of one statement."""
+    database = await asyncpg.connect(stack.env["SHERWOOD_DATABASE_URL"])
+    try:
+        return await database.fetch(statement, *values)
+    finally:
+        await database.close()
+
+
+async def no_rate_limit(stack: DevStack, alice: Account) -> None:
+    """Let one user place as fast as the test can."""
+    for name in ("user-orders-per-second", "user-orders-burst"):
+        await at_database(
+            stack,
+            "INSERT INTO limits (name, subject, value) VALUES ($1, $2, 100000) "
+            "ON CONFLICT (name, subject) DO UPDATE SET value = EXCLUDED.value",
+            name,
+            alice.user,
+        )
+
+
+async def kinds_of_events(stack: DevStack, order_id: str) -> list[str]:
+    """What happened to an order, in order."""
+    rows = await at_database(
+        stack, "SELECT kind FROM order_events WHERE order_id = $1 ORDER BY version, seq", order_id
+    )
+    return [row["kind"] for row in rows]
+
+
+def by_id(items: Sequence[Order]) -> dict[str, Order]:
+    """What `DELETE /orders` says, by order."""
+    return {item["id"]: item for item in items}
