@@ -21,6 +21,7 @@ from client._options import (
     parse_symbol,
 )
 from client._session import Session, Wiring
+from client.cancelling import cancel_everything, exit_code_of_all
 from client.errors import OutcomeUnknown, SherwoodError
 from client.exit_codes import MEANINGS, ExitCode, exit_code_of_cancelled, exit_code_of_placed
 from client.models import ListedSymbol, Order, OrderPage, Position, SymbolPage, TimeInForce
@@ -158,19 +159,38 @@ def _show_order(session: Session, order: Order) -> None:
 @app.command()
 def cancel(
     context: typer.Context,
-    order_id: OrderArgument,
+    order_id: OrderArgument = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything that is open, instead of one order.")
+    ] = False,
+    symbol: Annotated[
+        str | None,
+        typer.Option(
+            "--symbol", metavar="SYMBOL", parser=parse_symbol, help="With --all: only of SYMBOL."
+        ),
+    ] = None,
     wait: WaitOption = None,
     user: UserOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cancel what is unfilled of ORDER; may be repeated."""
+    """Cancel what is unfilled of ORDER, or of all orders; may be repeated."""
+    if everything == (order_id is not None):
+        raise typer.BadParameter("name one ORDER, or say --all")
+    if symbol is not None and not everything:
+        raise typer.BadParameter("--symbol goes with --all")
     session = _session(context, as_json=as_json, user=user)
+    if order_id is not None:
+        _cancel_one(session, order_id, wait)
+    else:
+        _cancel_all(session, symbol, wait)
 
+
+def _cancel_one(session: Session, order_id: UUID, wait_seconds: float | None) -> None:
     async def cancel_order(sherwood: Sherwood) -> Order:
         answer = await sherwood.cancel(order_id)
-        if answer.ok or wait is None:
+        if answer.ok or wait_seconds is None:
             return answer.order
-        return await sherwood.wait_for_cancel(answer.order, wait)
+        return await sherwood.wait_for_cancel(answer.order, wait_seconds)
 
     order = session.run(cancel_order)
     _show_order(session, order)
@@ -180,6 +200,17 @@ def cancel(
     elif code is ExitCode.REFUSED:
         session.note("not cancelled: the exchange was faster, or said no")
     raise typer.Exit(code)
+
+
+def _cancel_all(session: Session, symbol: str | None, wait_seconds: float | None) -> None:
+    items = session.run(
+        lambda sherwood: cancel_everything(sherwood, symbol, wait_seconds, session.note)
+    )
+    if session.as_json:
+        session.show_json({"items": items})
+    elif items:
+        show_table(session.out, ORDER_COLUMNS, [order_row(item.order) for item in items])
+    raise typer.Exit(exit_code_of_all(items))
 
 
 @app.command()

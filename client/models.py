@@ -79,6 +79,30 @@ class Cancellation(Answer, frozen=True, kw_only=True):
     order: Order
 
 
+class CancelledOrder(Answer, frozen=True, kw_only=True):
+    """What became of one of several orders.
+
+    `status` is what a cancel of it alone would be answered with (200, 202, 409, 503), `code` the
+    problem's where there is one.
+    """
+
+    id: UUID
+    status: int
+    ok: bool
+    order: Order
+    code: str | None = None
+
+
+class CancelledOrders(Answer, frozen=True, kw_only=True):
+    """The answer to a cancel of all: `ok` is True when nothing is left open, `more` when there are
+    open orders that this request did nothing about.
+    """
+
+    ok: bool
+    items: tuple[CancelledOrder, ...]
+    more: bool = False
+
+
 class OrderPage(Answer, frozen=True, kw_only=True):
     """Orders, newest first; `next_cursor` asks for the page after this one."""
 

@@ -31,6 +31,7 @@ from client.errors import (
 from client.models import (
     BarPage,
     Cancellation,
+    CancelledOrders,
     Interval,
     ListedSymbol,
     Order,
@@ -147,6 +148,16 @@ class Sherwood:
     async def cancel(self, order_id: UUID) -> Cancellation:
         """Cancel what is unfilled. Raises Refused with the final order if it is too late."""
         return read(await self._transport.request("DELETE", f"/order/{order_id}"), Cancellation)
+
+    async def cancel_all(self, *, symbol: str | None = None) -> CancelledOrders:
+        """Cancel what is open, or what is open of `symbol`: up to 100 orders, a result for each.
+
+        While `more` is True, the same call sees to others. See `client.cancelling`.
+        """
+        params = {} if symbol is None else {"symbol": symbol}
+        return read(
+            await self._transport.request("DELETE", "/orders", params=params), CancelledOrders
+        )
 
     async def orders(
         self,
