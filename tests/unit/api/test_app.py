@@ -58,7 +58,7 @@ async def test_unknown_address_and_method_are_problems(client: AsyncClient) -> N
     refused = await client.put("/orders")
 
     assert_problem(refused, "method-not-allowed")
-    assert refused.headers["allow"] == "GET"
+    assert refused.headers["allow"] == "DELETE, GET"
 
 
 @pytest.mark.parametrize(
