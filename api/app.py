@@ -13,7 +13,8 @@ from api.auth import TokenVerifier
 from api.errors import install_error_handlers
 from api.frame import Frame
 from api.node import NodeState, open_node
-from api.routes import account, dev, health, history, ops, orders, prices, streams
+from api.order_stream import OrderStreaming
+from api.routes import account, dev, health, history, ops, order_events, orders, prices, streams
 from brokerage.runtime.settings import Settings
 
 DESCRIPTION = (
@@ -51,10 +52,11 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_node(state):
+        async with open_node(state), state.order_streaming.running():
             yield
 
     state.streams = prices_stream.PriceStreams(state)
+    state.order_streaming = OrderStreaming(state)
     app = Application(
         title="Sherwood",
         version="1",
@@ -68,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Frame)
     install_error_handlers(app)
     app.include_router(orders.router)
+    app.include_router(order_events.router)
     app.include_router(account.router)
     app.include_router(prices.router)
     app.include_router(streams.router)

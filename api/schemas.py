@@ -92,6 +92,31 @@ class OrdersBody(BaseModel):
     asOfSeq: int
 
 
+class ExecutionBody(BaseModel):
+    """What the exchange reported; of its `shares`, `bookedShares` are the customer's."""
+
+    id: str = Field(examples=["E-2207"])
+    shares: int
+    priceInCents: int
+    bookedShares: int
+
+
+class OrderEventBody(BaseModel):
+    """One change of an order, which is shown as it was right after."""
+
+    seq: int
+    kind: str = Field(examples=["fill"])
+    order: OrderBody
+    execution: ExecutionBody | None
+
+
+class OrderEventsBody(BaseModel):
+    """Events, ascending, and the last one there is."""
+
+    items: list[OrderEventBody]
+    lastSeq: int
+
+
 class CancelBody(BaseModel):
     """`ok` is true when the order is cancelled."""
 

@@ -1,4 +1,4 @@
-"""How many price streams a node opens: in all, for one user, and in one second."""
+"""How many streams of a kind a node opens: in all, for one user, and in one second."""
 
 import random
 import time

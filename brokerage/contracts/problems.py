@@ -180,19 +180,19 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     ),
     "too-many-streams": ProblemKind(
         503,
-        "You have as many price streams as one node shows a user",
+        "You have as many streams of this kind as one node shows a user",
         True,
-        "Close one, or change the symbols of one that is open (`PATCH /subscribe/{streamId}`).",
+        "Close one; what a price stream shows can be changed (`PATCH /subscribe/{streamId}`).",
     ),
     "node-full": ProblemKind(
         503,
-        "This node shows as many price streams as it can",
+        "This node shows as many streams of this kind as it can",
         True,
         "Repeat after `Retry-After` seconds: another node may answer.",
     ),
     "too-many-openings": ProblemKind(
         503,
-        "More price streams are being opened at once than this node takes",
+        "More streams are being opened at once than this node takes",
         True,
         "Repeat after `Retry-After` seconds, which differ from client to client.",
     ),

@@ -1,5 +1,6 @@
 """An order as clients see it, and the first definitive reply it earns."""
 
+import json
 from datetime import UTC, datetime
 
 from brokerage.contracts.commands import Reply
@@ -36,6 +37,23 @@ def order_view(order: Order) -> dict[str, object]:
         "createdAt": format_time(order.created_at),
         "updatedAt": format_time(order.updated_at),
     }
+
+
+def event_view(seq: int, kind: str, order: str, detail: str) -> dict[str, object]:
+    """An order event's public fields; `order` and `detail` are JSON, as they are stored.
+
+    `execution` is what the exchange reported, where it is that which changed the order.
+    """
+    details = json.loads(detail)
+    execution = None
+    if "executionId" in details:
+        execution = {
+            "id": details["executionId"],
+            "shares": details["shares"],
+            "priceInCents": details["priceInCents"],
+            "bookedShares": details["bookedShares"],
+        }
+    return {"seq": seq, "kind": kind, "order": json.loads(order), "execution": execution}
 
 
 def first_reply(order: Order, refusal: Rejected | None = None) -> Reply | None:

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     """Price streams open on one API process; each takes about 20 KB."""
     streams_per_user_max: int = Field(default=20, ge=1)
     stream_openings_per_second_max: int = Field(default=5_000, ge=1)
+    order_streams_max: int = Field(default=5_000, ge=1)
+    """Order streams open on one API process."""
+    order_streams_per_user_max: int = Field(default=10, ge=1)
+    order_stream_openings_per_second_max: int = Field(default=500, ge=1)
+    """Each reads from Postgres where the user's log ends."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

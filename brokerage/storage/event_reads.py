@@ -1,16 +1,38 @@
-"""The log of order events as it is read: who may see how far, in pages, and the account of old.
+"""The log of order events as it is read: its end, its pages, and the account as it once was.
 
 The counter of a user's events is locked until the transaction that raised it is over, so whoever
 sees an event sees all before it. Always from the primary.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import asyncpg
 
 from brokerage.storage.pool import Pool, connection
 from brokerage.storage.reads import Portfolio, Position
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent:
+    """One change of an order: `order` as clients see it right after, `detail` of the change; both
+    JSON.
+    """
+
+    seq: int
+    kind: str
+    order: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsPage:
+    """Events, ascending without a gap, and the last one there was in the same moment."""
+
+    events: list[OrderEvent]
+    last_seq: int
 
 
 class SeqAhead(Exception):
@@ -31,6 +53,50 @@ class PastAccount:
 
     portfolio: Portfolio
     at: datetime
+
+
+_EVENTS: Final = """
+    SELECT a.event_seq AS last_seq, e.*
+    FROM accounts a LEFT JOIN LATERAL (
+        SELECT seq, kind, "order", detail FROM order_events
+        WHERE user_id = $1 AND seq > $2 {which} ORDER BY seq LIMIT $3
+    ) e ON true
+    WHERE a.user_id = $1 ORDER BY e.seq
+"""
+_EVENTS_OF_ALL: Final = _EVENTS.format(which="")
+_EVENTS_OF_ONE: Final = _EVENTS.format(which="AND order_id = $4::uuid")
+
+
+async def events_after(
+    pool: "Pool[asyncpg.Record]", user_id: str, after: int, limit: int, order_id: str | None = None
+) -> EventsPage | None:
+    """The first `limit` events after `after`, of one order if it is named (then with gaps); None
+    without an account.
+    """
+    async with connection(pool) as database:
+        if order_id is None:
+            rows = await database.fetch(_EVENTS_OF_ALL, user_id, after, limit)
+        else:
+            rows = await database.fetch(_EVENTS_OF_ONE, user_id, after, limit, order_id)
+    if not rows:
+        return None
+    events = [
+        OrderEvent(row["seq"], row["kind"], row["order"], row["detail"])
+        for row in rows
+        if row["seq"] is not None
+    ]
+    return EventsPage(events, rows[0]["last_seq"])
+
+
+async def last_seqs(pool: "Pool[asyncpg.Record]", user_ids: Sequence[str]) -> dict[str, int]:
+    """The last event of each of these users; without those who have no account."""
+    async with connection(pool) as database:
+        rows = await database.fetch(
+            "SELECT user_id, event_seq FROM accounts "
+            "JOIN unnest($1::text[]) AS asked (user_id) USING (user_id)",
+            user_ids,
+        )
+    return {row["user_id"]: row["event_seq"] for row in rows}
 
 
 async def account_after(pool: "Pool[asyncpg.Record]", user_id: str, seq: int) -> PastAccount | None:

@@ -1,0 +1,113 @@
+"""An order stream as an HTTP response: who may open one, from where it goes on, how it ends."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Final, cast
+
+import structlog
+from fastapi import Depends, Request
+from sse_starlette.sse import EventSourceResponse, SendTimeoutError
+from starlette.types import Receive, Scope, Send
+
+from api.auth import User, redeem, user_of
+from api.errors import ProblemError, no_account
+from api.node import NodeState
+from api.stream_limits import StreamLimits
+from streaming import order_event_metrics
+from streaming.order_events import OrderStream, OrderStreams, Terms, UnknownUser, open_order_streams
+
+log = structlog.get_logger()
+
+READS_SHARE: Final = 4
+"""One in so many connections to Postgres may read for streams; the others stay free for orders."""
+STALLED_SECONDS_MAX: Final = 30.0
+"""A client that takes nothing for this long is gone, or as good as."""
+GRACE_SECONDS: Final = 2.0
+"""From the node's stop until a stream whose client takes nothing is cut; the others end at once."""
+
+
+class OrderStreaming:
+    """The order streams of this node, and how many of them it opens."""
+
+    def __init__(self, node: NodeState) -> None:
+        self._node = node
+        self._streams: OrderStreams | None = None
+        settings = node.settings
+        self._limits = StreamLimits(
+            streams_max=settings.order_streams_max,
+            streams_per_user_max=settings.order_streams_per_user_max,
+            openings_per_second_max=settings.order_stream_openings_per_second_max,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep what the streams share as long as the block; at its end they have ended."""
+        node = self._node
+        terms = Terms(reads_max=max(1, node.settings.database_pool_size // READS_SHARE))
+        async with open_order_streams(
+            lambda: node.pool, lambda: node.bus if node.has("bus") else None, node.stopping, terms
+        ) as self._streams:
+            yield
+
+    async def response(self, user_id: str, after: int | None) -> EventSourceResponse:
+        """The user's events after `after`, or from now on. Raises `ProblemError`, or
+        `DatabaseUnavailable`.
+        """
+        if self._streams is None or self._node.stopping.is_set():
+            raise ProblemError("shutting-down", "this node takes no new streams")
+        try:
+            self._limits.enter(user_id)
+        except ProblemError as refusal:
+            order_event_metrics.REFUSED.labels(refusal.code).inc()
+            raise
+        try:
+            stream = await self._streams.open(user_id, after)
+        except BaseException as error:
+            self._limits.leave(user_id)
+            if isinstance(error, UnknownUser):
+                raise no_account() from error
+            raise
+        return _Response(self, stream)
+
+    def leave(self, stream: OrderStream) -> None:
+        """The stream is over."""
+        stream.leave()
+        self._limits.leave(stream.user_id)
+
+
+class _Response(EventSourceResponse):
+    """One stream. It tells its own heartbeats, and ends by itself when the node stops."""
+
+    def __init__(self, streaming: OrderStreaming, stream: OrderStream) -> None:
+        super().__init__(
+            stream.chunks(),
+            ping=0,
+            send_timeout=STALLED_SECONDS_MAX,
+            shutdown_grace_period=GRACE_SECONDS,
+        )
+        self._streaming = streaming
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell it until it ends, the client goes, or the client takes nothing any more."""
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            log.info("order_stream_dropped", user=self._stream.user_id, cause="stalled")
+        finally:
+            self._streaming.leave(self._stream)
+
+
+async def _order_streaming(request: Request) -> OrderStreaming:
+    return cast(OrderStreaming, request.app.state.order_streaming)
+
+
+async def _stream_user(request: Request) -> User:
+    if (ticket := request.query_params.get("ticket")) is not None:
+        return await redeem(request.app.state.bus, ticket)
+    return user_of(request.headers, request.app.state.verifier)
+
+
+Streaming = Annotated[OrderStreaming, Depends(_order_streaming)]
+StreamUser = Annotated[User, Depends(_stream_user)]
+"""The user of a ticket, where there is one, else of the bearer token."""
