@@ -7,7 +7,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from starlette.routing import Match
 from temporalio.service import RPCError
 
 from brokerage.bus.connection import BusUnavailable
@@ -151,18 +151,20 @@ async def _http(request: Request, error: Exception) -> Response:
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     if error.status_code == 405:
-        response.headers["allow"] = ", ".join(sorted(_methods_at(request)))
+        response.headers["allow"] = ", ".join(_methods_at(request))
     return response
 
 
-def _methods_at(request: Request) -> set[str]:
+def _methods_at(request: Request) -> list[str]:
     """Every method of an address: the framework names those of one route only."""
-    return {
+    return [
         method
-        for route in request.app.routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods or ()
-    }
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 async def _away(request: Request, error: Exception) -> Response:

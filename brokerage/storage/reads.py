@@ -9,7 +9,8 @@ from typing import Final
 
 import asyncpg
 
-from brokerage.domain.orders import OPEN, Order, OrderStatus
+from brokerage.domain.orders import Order
+from brokerage.domain.states import OPEN, OrderStatus
 from brokerage.domain.valuation import Flow
 from brokerage.storage.pool import Pool, connection
 from brokerage.storage.rows import ORDER_COLUMNS, order_from
