@@ -66,6 +66,7 @@ ORDER_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IG
             "refused-by-exchange",
             "feed-stale",
             "no-price",
+            "overloaded",
             "unavailable",
         ),
     },

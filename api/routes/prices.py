@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from api.auth import CurrentUser
+from api.documentation import TOKEN_PROBLEMS, problems
 from api.errors import ProblemError
 from api.symbols import check_loaded, check_traded
 from brokerage.bus.connection import BusUnavailable
@@ -42,7 +43,14 @@ class SymbolPage(BaseModel):
     nextCursor: str | None
 
 
-@router.get("/symbols", response_class=Response, responses={200: {"model": SymbolPage}})
+@router.get(
+    "/symbols",
+    response_class=Response,
+    responses={
+        200: {"model": SymbolPage},
+        **problems(*TOKEN_PROBLEMS, "invalid-request", "unavailable"),
+    },
+)
 async def list_symbols(
     request: Request,
     user: CurrentUser,
@@ -60,7 +68,14 @@ async def list_symbols(
     return _json(b'{"items":[%b],"nextCursor":%b}' % (b",".join(items), next_cursor))
 
 
-@router.get("/symbol/{name}", response_class=Response, responses={200: {"model": SymbolItem}})
+@router.get(
+    "/symbol/{name}",
+    response_class=Response,
+    responses={
+        200: {"model": SymbolItem},
+        **problems(*TOKEN_PROBLEMS, "symbol-not-found", "unavailable"),
+    },
+)
 async def read_symbol(request: Request, user: CurrentUser, name: str) -> Response:
     """The last tick of one symbol."""
     directory: Directory = request.app.state.directory

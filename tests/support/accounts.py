@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import httpx
 
+from tests.support.problem_codes import check_documented
+
 
 @dataclass(frozen=True)
 class Account:
@@ -32,11 +34,18 @@ async def fetch_token(api_url: str, user: str, scope: str | None = None) -> str:
 async def account(
     api_url: str, user: str | None = None, scope: str | None = None
 ) -> AsyncIterator[Account]:
-    """Open an account; a new user, unless one is named. Its client waits up to 30 s."""
+    """Open an account; a new user, unless one is named.
+
+    Its client waits up to 30 s, and takes no problem that the route does not document.
+    """
     name = user or f"user-{uuid4().hex[:12]}"
     token = await fetch_token(api_url, name, scope)
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(
-        base_url=api_url, headers=headers, trust_env=False, timeout=30.0
+        base_url=api_url,
+        headers=headers,
+        trust_env=False,
+        timeout=30.0,
+        event_hooks={"response": [check_documented]},
     ) as http:
         yield Account(name, token, http)
