@@ -8,6 +8,7 @@ from exchange.inputs import (
     CorrectExecution,
     EndDay,
     EndOrder,
+    ExecuteOrder,
     Halt,
     Release,
 )
@@ -16,7 +17,9 @@ from exchange.records import LIVE, ExecutionRecord, Order
 from exchange.registry import Registry
 from exchange.trading import Floor
 
-Administrative = Release | Halt | BustExecution | CorrectExecution | EndOrder | EndDay
+Administrative = (
+    Release | Halt | BustExecution | CorrectExecution | ExecuteOrder | EndOrder | EndDay
+)
 
 
 def carry_out(registry: Registry, floor: Floor, one: Administrative, at_ms: int) -> ControlReply:
@@ -30,6 +33,8 @@ def carry_out(registry: Registry, floor: Floor, one: Administrative, at_ms: int)
             return bust(registry, execution_id, at_ms)
         case CorrectExecution():
             return correct(registry, one, at_ms)
+        case ExecuteOrder():
+            return execute_order(registry, floor, one, at_ms)
         case EndOrder():
             return end_order(registry, floor, one, at_ms)
         case EndDay(cutoff_ms=cutoff_ms):
@@ -126,6 +131,17 @@ def correct(registry: Registry, change: CorrectExecution, at_ms: int) -> Control
     )
     registry.messages.append((order.member, message))
     return ControlReply(done=True, id=message.correction_id)
+
+
+def execute_order(registry: Registry, floor: Floor, one: ExecuteOrder, at_ms: int) -> ControlReply:
+    """Execute an order as no exchange should: late if it has ended, too much if it is full."""
+    order = registry.order(one.order_id)
+    if order is None:
+        return ControlReply(done=False, code="unknown-order", reason="no order has this id")
+    if order.status == LIVE and one.shares >= order.leaves_shares:
+        floor.leave(order)
+    execution_id = registry.execute(order, one.price_cents, one.shares, at_ms)
+    return ControlReply(done=True, id=execution_id)
 
 
 def end_order(registry: Registry, floor: Floor, end: EndOrder, at_ms: int) -> ControlReply:

@@ -78,6 +78,14 @@ class CorrectExecution(msgspec.Struct, frozen=True, tag="correct"):
     shares: int
 
 
+class ExecuteOrder(msgspec.Struct, frozen=True, tag="execute"):
+    """Execute an order by hand, whatever is left of it and even if it has ended."""
+
+    order_id: str
+    price_cents: int
+    shares: int
+
+
 class EndOrder(msgspec.Struct, frozen=True, tag="end"):
     """Take a live order off the book without its member asking."""
 
@@ -101,6 +109,7 @@ Input = (
     | Halt
     | BustExecution
     | CorrectExecution
+    | ExecuteOrder
     | EndOrder
     | EndDay
 )

@@ -131,12 +131,12 @@ class Registry:
         key = (member, client_order_id)
         return key in self._cancelled_ahead or self.archive.is_cancelled_ahead(*key)
 
-    def execute(self, order: Order, price_cents: int, shares: int, at_ms: int) -> None:
-        """Book one match of an order and tell its member; a full order is `filled`."""
-        order.leaves_shares -= shares
+    def execute(self, order: Order, price_cents: int, shares: int, at_ms: int) -> str:
+        """Book one match of an order, tell its member, return its id; a full order is `filled`."""
+        order.leaves_shares = max(0, order.leaves_shares - shares)
         order.cumulative_shares += shares
         order.cumulative_notional_cents += shares * price_cents
-        if order.leaves_shares == 0:
+        if order.leaves_shares == 0 and order.status == LIVE:
             order.status = "filled"
         self.changed(order)
         self.counters.execution += 1
@@ -158,6 +158,7 @@ class Registry:
         record = ExecutionRecord(number=number, member=order.member, execution=execution)
         self.execution_changed(record)
         self.messages.append((order.member, execution))
+        return execution.execution_id
 
     def execution_changed(self, record: ExecutionRecord) -> None:
         """Note that the journal must write the execution."""

@@ -23,6 +23,7 @@ from exchange.inputs import (
     CorrectExecution,
     EndDay,
     Entry,
+    ExecuteOrder,
     Input,
     Outcome,
     Place,
@@ -180,7 +181,7 @@ class Venue:
         entry = Entry(engine.input_number + 1, engine.market.position, self.now_ms(), member, one)
         outcome = engine.apply(entry)
         self._group.append((entry, outcome))
-        if isinstance(one, BustExecution | CorrectExecution):
+        if isinstance(one, BustExecution | CorrectExecution | ExecuteOrder):
             # They change records that are long out of memory. A replay from an older checkpoint
             # would find them changed already.
             self._checkpoint_due = True

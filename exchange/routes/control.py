@@ -20,6 +20,7 @@ from exchange.inputs import (
     CorrectExecution,
     EndDay,
     EndOrder,
+    ExecuteOrder,
     Halt,
     Input,
 )
@@ -49,6 +50,17 @@ class CorrectionRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unkn
     shares: _Count
 
 
+_Positive = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+
+
+class ExecutionRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Execute an order by hand."""
+
+    order_id: str
+    price_cents: _Positive
+    shares: _Positive
+
+
 class EndRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """End a live order; by `client_order_id` together with `member`."""
 
@@ -76,6 +88,7 @@ _feed_fault = msgspec.json.Decoder(FeedFaultRequest)
 _halt = msgspec.json.Decoder(HaltRequest)
 _bust = msgspec.json.Decoder(BustRequest)
 _correction = msgspec.json.Decoder(CorrectionRequest)
+_execution = msgspec.json.Decoder(ExecutionRequest)
 _end = msgspec.json.Decoder(EndRequest)
 _speed = msgspec.json.Decoder(SpeedRequest)
 _BYTES_MAX = 100_000
@@ -160,6 +173,11 @@ def _add_market_routes(router: APIRouter, desk: Desk) -> None:
 
 
 def _add_order_routes(router: APIRouter, desk: Desk) -> None:
+    @router.post("/executions", summary="Execute an order, even one that is full or has ended")
+    async def execute(request: Request) -> Response:
+        wanted = await read(request, _execution, _BYTES_MAX)
+        return await _do(desk, ExecuteOrder(wanted.order_id, wanted.price_cents, wanted.shares))
+
     @router.post("/ends", summary="End a live order without its member asking")
     async def end(request: Request) -> Response:
         wanted = await read(request, _end, _BYTES_MAX)
