@@ -79,3 +79,34 @@ async def struck(fired: Callable[[], Awaitable[int]], times: int = 1) -> None:
         return await fired() >= times
 
     await eventually(has, f"the rule struck {times} times")
+
+
+@asynccontextmanager
+async def feed_fault(
+    exchange: httpx.AsyncClient, action: str, **terms: Any
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Disturb what the feed says of our orders; yields what lifts it.
+
+    A fault that never struck fails the test.
+    """
+    number = (await control(exchange, "feed", action=action, member=MEMBER, **terms))["id"]
+
+    async def lift() -> None:
+        faults = (await exchange.get("/v1/control/feed")).json()["items"]
+        fired = next(one["fired"] for one in faults if one["id"] == number)
+        await exchange.delete("/v1/control/feed")
+        assert fired > 0, f"{action} never struck"
+
+    lifted = False
+
+    async def lift_once() -> None:
+        nonlocal lifted
+        if not lifted:
+            lifted = True
+            await lift()
+
+    try:
+        yield lift_once
+        await lift_once()
+    finally:
+        await exchange.delete("/v1/control/feed")
