@@ -74,6 +74,7 @@ class ExchangeActivities:
         Until `send_by` the stored terms go out again under the same id. After it the exchange is
         asked, and absence is proved only by its promise to refuse the order for ever.
         """
+        await self._orders.free_placing_lock(key.user_id, key.order_id)
         order, kept = await self._read(key.order_id, key.user_id)
         if not order.awaits_answer:
             return state_of(order, kept)

@@ -13,6 +13,7 @@ from api.auth import TokenVerifier
 from api.errors import install_error_handlers
 from api.frame import Frame
 from api.node import NodeState, open_node
+from api.order_rates import OrderRates
 from api.order_stream import OrderStreaming
 from api.routes import account, dev, health, history, ops, order_events, orders, prices, streams
 from brokerage.runtime.settings import Settings
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.settings = settings
     state.verifier = TokenVerifier(settings)
     state.stopping = asyncio.Event()
+    state.order_rates = OrderRates()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state = state
-    app.add_middleware(Frame)
+    app.add_middleware(Frame, order_rates=state.order_rates)
     install_error_handlers(app)
     app.include_router(orders.router)
     app.include_router(order_events.router)

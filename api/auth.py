@@ -182,7 +182,10 @@ async def redeem(bus: Bus, ticket: str) -> User:
 async def current_user(request: Request) -> User:
     """The user of the request's bearer token."""
     verifier: TokenVerifier = request.app.state.verifier
-    return user_of(request.headers, verifier)
+    user = user_of(request.headers, verifier)
+    # `Frame` tells each answer how many orders they may still place.
+    request.state.user_id = user.user_id
+    return user
 
 
 CurrentUser = Annotated[User, Depends(current_user)]

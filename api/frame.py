@@ -1,4 +1,5 @@
-"""Around every request: an id, a limit for the body, a measurement, and the last net for failures.
+"""Around every request: an id, a limit for the body, a measurement, what the user may still place,
+and the last net for failures.
 
 Plain ASGI: a middleware that wraps responses in tasks would cost every order a millisecond and
 break the streams.
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem_response
+from api.order_rates import OrderRates
 
 log = structlog.get_logger()
 
@@ -45,8 +47,9 @@ class ClientGone(Exception):
 class Frame:
     """The outermost layer of our own."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, order_rates: OrderRates) -> None:
         self._app = app
+        self._order_rates = order_rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; anything but HTTP passes untouched."""
@@ -63,7 +66,10 @@ class Frame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                user_id = scope["state"].get("user_id")
+                rates = [] if user_id is None else self._order_rates.headers(user_id)
+                own = [*rates, (b"x-request-id", request_id)]
+                message["headers"] = [*message["headers"], *own]
                 measure(scope, status, time.perf_counter() - started_at)
             await send(message)
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from api.auth import TokenVerifier
 from api.errors import ProblemError
+from api.order_rates import OrderRates
 from api.order_workflows import OrderWorkflows
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.last_price import LastPrices
@@ -24,6 +25,7 @@ from brokerage.bus.stream_control import StreamControl
 from brokerage.runtime.process import LOOP_LAG_SECONDS_MAX
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
+from brokerage.storage.admission import everybodys_rate
 from brokerage.storage.pool import Pool, open_pool
 from streaming.directory import Directory
 from streaming.hub import Hub
@@ -50,6 +52,7 @@ class NodeState(State):
     verifier: TokenVerifier
     stopping: asyncio.Event
     streams: ASGIApp
+    order_rates: OrderRates
     beat: float
     ready_at: float
     pool: "Pool[Any]"
@@ -128,13 +131,20 @@ async def open_node(state: NodeState) -> AsyncIterator[None]:
 
     async with TaskSet() as tasks:
         tasks.spawn(_beat(state), "beat")
-        tasks.spawn(_hold("database", lambda: open_pool(settings), hold_pool), "database")
+        tasks.spawn(_hold("database", lambda: _open_database(state), hold_pool), "database")
         tasks.spawn(hold_bus(), "bus")
         try:
             yield
         finally:
             # Also where nobody sent a signal: the streams end before what they read from closes.
             state.stopping.set()
+
+
+@asynccontextmanager
+async def _open_database(state: NodeState) -> "AsyncIterator[Pool[Any]]":
+    async with open_pool(state.settings) as pool:
+        state.order_rates.learn_everybodys(await everybodys_rate(pool))
+        yield pool
 
 
 async def _hold(

@@ -5,39 +5,23 @@ that may be different a second later (a stale feed, a part that is away) is answ
 remembered against the key.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from fastapi import Response
 
+from api import claiming
 from api.admissible import check_terms, last_price_cents
 from api.bodies import json_response
+from api.claiming import Placement
 from api.errors import RETRY_AFTER_SECONDS, ProblemError
-from api.idempotency import body_hash
 from api.node import NodeState
 from api.schemas import PlaceOrder
 from brokerage.contracts.commands import Reply, StartOrder
-from brokerage.contracts.ids import order_id_for
 from brokerage.contracts.views import order_view
 from brokerage.domain.orders import Order
 from brokerage.storage import admission, reads
 
 REPLAYED: Final = "idempotent-replayed"
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """One request to place: who, under which key, from where, what."""
-
-    user_id: str
-    key: str
-    address: str
-    order: PlaceOrder
-
-    @property
-    def order_id(self) -> str:
-        """The order that this user means by this key, whether it exists or not."""
-        return order_id_for(self.user_id, self.key)
 
 
 async def place_order(node: NodeState, placement: Placement) -> Response:
@@ -56,18 +40,7 @@ async def place_order(node: NodeState, placement: Placement) -> Response:
 
 
 async def _admit(node: NodeState, placement: Placement, price_cents: int) -> Response:
-    claim = await admission.claim_key(
-        node.pool,
-        user_id=placement.user_id,
-        key=placement.key,
-        order_id=placement.order_id,
-        body_hash=body_hash(placement.order),
-        last_price_cents=price_cents,
-    )
-    if claim.state == "mismatch":
-        raise _reused()
-    if claim.state == "no-account":
-        raise ProblemError("no-account", "the token's user has no account here")
+    claim = await claiming.claim(node, placement, price_cents)
     if claim.reply is not None:
         return _reply_response(placement.order_id, claim.reply, replayed=True)
     # Who asks while the first attempt is under way shares its answer: that is no replay.
@@ -97,7 +70,7 @@ async def _known_answer(node: NodeState, placement: Placement, refusal: ProblemE
     if order is None:
         raise refusal
     if not _same_terms(order, placement.order):
-        raise _reused()
+        raise claiming.key_reused()
     return await _answer_of_row(node, placement, replayed=True)
 
 
@@ -133,7 +106,3 @@ def _same_terms(order: Order, asked: PlaceOrder) -> bool:
         and order.shares == asked.num_shares
         and order.time_in_force.value == asked.time_in_force
     )
-
-
-def _reused() -> ProblemError:
-    return ProblemError("idempotency-key-reused", "the key belongs to an order with other terms")

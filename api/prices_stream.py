@@ -116,7 +116,8 @@ class PriceStreams:
             await response(scope, receive, send)
             return None
         try:
-            headers = [*HEADERS, (b"x-request-id", request_id)]
+            rates = self._node.order_rates.headers(viewer.user_id)
+            headers = [*HEADERS, *rates, (b"x-request-id", request_id)]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             measure(scope, 200, time.perf_counter() - began)
             hub = self._node.hub

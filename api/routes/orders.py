@@ -10,13 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 from api.auth import CurrentUser
 from api.bodies import json_response, read_json
 from api.cancelling import cancel_order, cancel_orders, order_not_found
+from api.claiming import Placement
 from api.cursor import decode_cursor, encode_cursor
 from api.documentation import KEY_PARAMETER, TOKEN_PROBLEMS, body, problems
 from api.errors import invalid_query
 from api.idempotency import parse_key
 from api.node import Node, NodeState
 from api.order_watch import order_notices
-from api.placing import Placement, place_order
+from api.placing import place_order
 from api.schemas import CancelAllBody, CancelBody, OrderBody, OrdersBody, PlaceOrder
 from brokerage.contracts.views import order_view
 from brokerage.domain.orders import Order
@@ -57,6 +58,8 @@ ORDER_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IG
             "invalid-time-in-force",
             "unknown-symbol",
             "idempotency-key-reused",
+            "rate-limited",
+            "placing-in-progress",
             "insufficient-buying-power",
             "insufficient-shares",
             "order-too-large",

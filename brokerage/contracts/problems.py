@@ -110,6 +110,19 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         True,
         "Use one, or repeat after `Retry-After` seconds.",
     ),
+    "rate-limited": ProblemKind(
+        429,
+        "More orders a second than may be placed",
+        True,
+        "Repeat with the same key after `Retry-After` seconds; `scope` and `limitPerSecond` name "
+        "the limit. Cancelling is not limited.",
+    ),
+    "placing-in-progress": ProblemKind(
+        409,
+        "Another order of yours for this symbol is being placed",
+        True,
+        "Repeat with the same key after `Retry-After` seconds: orders of one symbol go one by one.",
+    ),
     "no-account": ProblemKind(
         403, "The user has no account", False, "Open an account before trading."
     ),

@@ -81,6 +81,10 @@ _CONSEQUENCES: Final = """
     FROM written
     WHERE :reply_status::smallint IS NOT NULL AND k.user_id = :user_id
       AND k.key = written.idempotency_key AND k.reply_status IS NULL
+), off_the_fast_path AS (
+    DELETE FROM placing_locks
+    WHERE user_id = :user_id AND symbol = :symbol AND order_id = :order_id
+      AND :status::text <> 'pending'
 )
 INSERT INTO order_events
     (user_id, seq, order_id, step, kind, version, actor, address, detail, "order", at,

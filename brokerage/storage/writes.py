@@ -148,6 +148,13 @@ class OrderWriter:
                 frozenset(row["known_reports"]),
             )
 
+    async def free_placing_lock(self, user_id: str, order_id: str) -> None:
+        """Let the next order of its user and symbol in, whatever becomes of this one."""
+        async with connection(self._pool) as database:
+            await database.execute(
+                "DELETE FROM placing_locks WHERE user_id = $1 AND order_id = $2", user_id, order_id
+            )
+
     async def read(self, user_id: str, order_id: str) -> StoredOrder | None:
         """The order as it is now, or None."""
         columns = ", ".join(f"o.{column}" for column in ORDER_COLUMNS.split(", "))

@@ -119,7 +119,11 @@ async def test_more_orders_than_one_answer_holds_go_in_turns(stack: DevStack) ->
         mine: set[str] = set()
         while len(mine) < 104:
             async with asyncio.TaskGroup() as tasks:
-                made = [tasks.create_task(placed(alice, RESTING)) for _ in range(8)]
+                made = [
+                    # Those of one symbol would go one after the other.
+                    tasks.create_task(placed(alice, {**RESTING, "symbol": symbol}))
+                    for symbol in ("SPY", "IBM", "AIG", "BAC", "AAPL", "MSFT", "GE", "META")
+                ]
             mine |= {task.result()["id"] for task in made}
         seen: set[str] = set()
         answers: list[dict[str, Any]] = []

@@ -102,14 +102,19 @@ class Books:
     user_id: str
 
     async def claim(self, key: str | None = None, **terms: Any) -> StartOrder:
-        """Claim a key, as the API does; the start of the order it stands for."""
+        """Claim a key, as the API does; the start of the order it stands for.
+
+        Neither a rate limit nor the placing lock stands in the way.
+        """
         key = key or str(uuid4())
         order_id = order_id_for(self.user_id, key)
+        await self.forget_admission()
         claim = await admission.claim_key(
             self.pool,
             user_id=self.user_id,
             key=key,
             order_id=order_id,
+            symbol=terms.get("symbol", "IBM"),
             body_hash=b"body",
             last_price_cents=LAST_PRICE_CENTS,
         )
@@ -127,6 +132,14 @@ class Books:
             last_price_cents=claim.last_price_cents,
             **(asked | terms),
         )
+
+    async def forget_admission(self) -> None:
+        """Give the user every token back, and free their placing locks."""
+        for statement in (
+            "DELETE FROM order_rates WHERE scope = 'user' AND subject = $1",
+            "DELETE FROM placing_locks WHERE user_id = $1",
+        ):
+            await self.pool.execute(statement, self.user_id)
 
     async def reserved(self, **terms: Any) -> OrderKey:
         """An order that is pending, with its hold."""

@@ -35,8 +35,15 @@ async def place(alice: Account, body: Order, key: str | None = None) -> httpx.Re
 
 
 async def placed(alice: Account, body: Order, key: str | None = None) -> Order:
-    """An order that the exchange has."""
-    answer = await place(alice, body, key)
+    """An order that the exchange has; it takes its turn among those of the same symbol."""
+    key = key or str(uuid4())
+
+    async def in_turn() -> httpx.Response:
+        answer = await place(alice, body, key)
+        assert answer.status_code != 409, answer.text
+        return answer
+
+    answer: httpx.Response = await eventually(in_turn, "it is the order's turn")
     assert answer.status_code == 201, answer.text
     order: Order = answer.json()
     return order

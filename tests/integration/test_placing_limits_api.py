@@ -1,0 +1,193 @@
+"""Rate limits and the placing lock over HTTP: what is refused, what it costs, what is told."""
+
+from typing import Any
+from uuid import uuid4
+
+from brokerage.contracts.ids import order_id_for
+from devstack.stack import DevStack
+from tests.support.accounts import Account, account
+from tests.support.eventually import eventually
+from tests.support.trading import RESTING, at_database, place, placed, read
+
+ANOTHER = {**RESTING, "numShares": 2}
+
+
+async def rate(stack: DevStack, alice: Account, per_second: int, burst: int) -> None:
+    """Give one user a rate of their own."""
+    await at_database(
+        stack,
+        "INSERT INTO limits (name, subject, value) "
+        "VALUES ('user-orders-per-second', $1, $2), ('user-orders-burst', $1, $3) "
+        "ON CONFLICT (name, subject) DO UPDATE SET value = EXCLUDED.value",
+        alice.user,
+        per_second,
+        burst,
+    )
+
+
+async def hold_lock(stack: DevStack, alice: Account, seconds: float) -> None:
+    """Make it look as if another order of hers for IBM were on its way."""
+    await at_database(
+        stack,
+        "INSERT INTO placing_locks (user_id, symbol, order_id, expires_at) VALUES "
+        "($1, 'IBM', gen_random_uuid(), clock_timestamp() + make_interval(secs => $2))",
+        alice.user,
+        seconds,
+    )
+
+
+async def stored(alice: Account, key: str) -> list[dict[str, Any]]:
+    """The orders that a key stands for."""
+    page = await alice.http.get("/orders", params={"idempotencyKey": key})
+    items: list[dict[str, Any]] = page.json()["items"]
+    return items
+
+
+# -- rates -------------------------------------------------------------------------------------
+
+
+async def test_one_order_too_many_is_refused_until_there_is_a_token_again(stack: DevStack) -> None:
+    key, refused_key = str(uuid4()), str(uuid4())
+    async with account(stack.api_url) as alice, account(stack.api_url) as bob:
+        await rate(stack, alice, per_second=1, burst=1)
+        first = await place(alice, RESTING, key)
+        await at_database(
+            stack,
+            "UPDATE order_rates SET tat = clock_timestamp() + interval '3 seconds' "
+            "WHERE scope = 'user' AND subject = $1",
+            alice.user,
+        )
+        refused = await place(alice, ANOTHER, refused_key)
+        kept = await stored(alice, refused_key)
+        others = await place(bob, RESTING)
+
+        async def is_taken_with_other_terms() -> bool:
+            # Nothing was remembered against the key: it may even mean another order now.
+            answer = await place(alice, RESTING, refused_key)
+            return answer.status_code == 201
+
+        await eventually(is_taken_with_other_terms, "there is a token again")
+
+    problem = refused.json()
+    assert (first.status_code, refused.status_code, others.status_code) == (201, 429, 201)
+    assert (problem["code"], problem["retryable"]) == ("rate-limited", True)
+    assert (problem["scope"], problem["limitPerSecond"]) == ("user", 1)
+    assert refused.headers["retry-after"] in ("2", "3")
+    assert refused.headers["ratelimit-remaining"] == "0"
+    assert kept == []
+
+
+async def test_who_has_no_token_left_still_gets_replays_cancels_and_reads(stack: DevStack) -> None:
+    key = str(uuid4())
+    async with account(stack.api_url) as alice:
+        await rate(stack, alice, per_second=1, burst=1)
+        first = await place(alice, RESTING, key)
+        # From now on there is none at all.
+        await rate(stack, alice, per_second=0, burst=0)
+        replays = [await place(alice, RESTING, key) for _ in range(5)]
+        refused = await place(alice, RESTING)
+        cancelled = await alice.http.delete(first.headers["location"])
+        listed = await alice.http.get("/orders")
+
+    assert {(replay.status_code, replay.content) for replay in replays} == {(201, first.content)}
+    assert {replay.headers["idempotent-replayed"] for replay in replays} == {"true"}
+    assert refused.json()["code"] == "rate-limited"
+    assert (cancelled.status_code, listed.status_code) == (200, 200)
+
+
+async def test_every_answer_to_a_user_says_what_is_left(stack: DevStack) -> None:
+    key = str(uuid4())
+    async with account(stack.api_url) as alice:
+        await rate(stack, alice, per_second=1, burst=7)
+        before = await alice.http.get("/portfolio")
+        first = await place(alice, RESTING, key)
+        refused = await place(alice, ANOTHER, key)
+        answers = [
+            await alice.http.get("/orders"),
+            await alice.http.get("/order/nonsense"),
+            await alice.http.post("/order", json={}),
+            await alice.http.delete(first.headers["location"]),
+        ]
+        async with alice.http.stream("GET", "/subscribe?symbols=SPY") as stream:
+            answers.append(stream)
+        alice.http.headers.pop("authorization")
+        unnamed = await alice.http.get("/orders")
+
+    assert before.headers["ratelimit-limit"] == "20"  # everybody's: she had placed nothing yet
+    assert refused.json()["code"] == "idempotency-key-reused"
+    for answer in (first, refused, *answers):
+        assert answer.headers["ratelimit-limit"] == "7"
+        assert answer.headers["ratelimit-remaining"] in ("6", "7")
+        assert answer.headers["ratelimit-reset"] in ("0", "1")
+    assert "ratelimit-limit" not in unnamed.headers
+
+
+# -- the placing lock --------------------------------------------------------------------------
+
+
+async def test_an_order_waits_a_moment_for_the_one_before_it(stack: DevStack) -> None:
+    async with account(stack.api_url) as alice:
+        await hold_lock(stack, alice, seconds=0.1)
+
+        order = await placed(alice, RESTING)
+
+    assert order["status"] == "submitted"
+
+
+async def test_an_order_that_waited_too_long_is_refused_and_forgotten(stack: DevStack) -> None:
+    key = str(uuid4())
+    async with account(stack.api_url) as alice:
+        await hold_lock(stack, alice, seconds=60)
+        refused = await place(alice, RESTING, key)
+        kept = await stored(alice, key)
+        elsewhere = await place(alice, {**RESTING, "symbol": "SPY"})
+        await at_database(stack, "DELETE FROM placing_locks WHERE user_id = $1", alice.user)
+        # Nothing was remembered against the key: it may even mean another order now.
+        again = await place(alice, ANOTHER, key)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "placing-in-progress")
+    assert refused.json()["retryable"] is True
+    assert refused.headers["retry-after"] == "1"
+    assert kept == []
+    assert (elsewhere.status_code, again.status_code) == (201, 201)
+
+
+async def test_a_worker_that_died_with_the_lock_holds_nobody_up_for_long(stack: DevStack) -> None:
+    first_key, second_key = str(uuid4()), str(uuid4())
+    async with account(stack.api_url) as alice:
+        await stack.stop("orders-1")
+        try:
+            first = await place(alice, RESTING, first_key)
+            second = await place(alice, ANOTHER, second_key)
+
+            async def has_the_lock() -> bool:
+                answer = await place(alice, ANOTHER, second_key)
+                assert answer.status_code in (409, 503)
+                return answer.status_code == 503
+
+            await eventually(has_the_lock, "the lock has ended by itself")
+            # Its lock is gone and its order is none yet: it is admitted like a new one, while the
+            # workflow of the first admission is still there.
+            await at_database(stack, "DELETE FROM placing_locks WHERE user_id = $1", alice.user)
+            repeated = await place(alice, RESTING, first_key)
+        finally:
+            await stack.start("orders-1")
+
+        async def is_answered(key: str, body: dict[str, Any]) -> bool:
+            answer = await place(alice, body, key)
+            # Whoever waited past send-by is told so, for good.
+            return answer.status_code == 201 or answer.json().get("code") == "not-sent-in-time"
+
+        await eventually(lambda: is_answered(first_key, RESTING), "the first is answered")
+        await eventually(lambda: is_answered(second_key, ANOTHER), "the second is answered")
+        listed = (await alice.http.get("/orders")).json()["items"]
+        replies = [await place(alice, RESTING, first_key), await place(alice, ANOTHER, second_key)]
+        final = [
+            await read(alice, order_id_for(alice.user, key)) for key in (first_key, second_key)
+        ]
+
+    assert (first.status_code, second.status_code, repeated.status_code) == (503, 409, 503)
+    assert len(listed) == 2
+    for reply, order in zip(replies, final, strict=True):
+        assert reply.headers["idempotent-replayed"] == "true"
+        assert order["status"] == ("submitted" if reply.status_code == 201 else "rejected")
