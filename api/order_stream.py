@@ -1,6 +1,6 @@
 """An order stream as an HTTP response: who may open one, from where it goes on, how it ends."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Final, cast
 
@@ -14,7 +14,7 @@ from api.errors import ProblemError, no_account
 from api.node import NodeState
 from api.stream_limits import StreamLimits
 from streaming import order_event_metrics
-from streaming.order_events import OrderStream, OrderStreams, Terms, UnknownUser, open_order_streams
+from streaming.order_events import OrderStreams, Terms, UnknownUser, open_order_streams
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ READS_SHARE: Final = 4
 STALLED_SECONDS_MAX: Final = 30.0
 """A client that takes nothing for this long is gone, or as good as."""
 GRACE_SECONDS: Final = 2.0
-"""From the node's stop until a stream whose client takes nothing is cut; the others end at once."""
+"""After the node's stop, for a stream whose client takes nothing; the others end at once."""
 
 
 class OrderStreaming:
@@ -67,35 +67,38 @@ class OrderStreaming:
             if isinstance(error, UnknownUser):
                 raise no_account() from error
             raise
-        return _Response(self, stream)
 
-    def leave(self, stream: OrderStream) -> None:
-        """The stream is over."""
-        stream.leave()
-        self._limits.leave(stream.user_id)
+        def leave() -> None:
+            stream.leave()
+            self._limits.leave(user_id)
+
+        return OrderStreamResponse(stream.chunks(), leave)
 
 
-class _Response(EventSourceResponse):
-    """One stream. It tells its own heartbeats, and ends by itself when the node stops."""
+class OrderStreamResponse(EventSourceResponse):
+    """One stream, which tells its own heartbeats and ends by itself when the node stops; `leave` is
+    called when it is over, whatever ended it.
+    """
 
-    def __init__(self, streaming: OrderStreaming, stream: OrderStream) -> None:
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        leave: Callable[[], None],
+        stalled_seconds_max: float = STALLED_SECONDS_MAX,
+    ) -> None:
         super().__init__(
-            stream.chunks(),
-            ping=0,
-            send_timeout=STALLED_SECONDS_MAX,
-            shutdown_grace_period=GRACE_SECONDS,
+            chunks, ping=0, send_timeout=stalled_seconds_max, shutdown_grace_period=GRACE_SECONDS
         )
-        self._streaming = streaming
-        self._stream = stream
+        self._leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell it until it ends, the client goes, or the client takes nothing any more."""
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            log.info("order_stream_dropped", user=self._stream.user_id, cause="stalled")
+            log.info("stream_dropped", request_id=scope["state"]["request_id"], cause="stalled")
         finally:
-            self._streaming.leave(self._stream)
+            self._leave()
 
 
 async def _order_streaming(request: Request) -> OrderStreaming:
