@@ -1,9 +1,22 @@
-"""May this order be taken now? What is refused here is never remembered against a key."""
+"""May this order be taken now? What is refused here is never remembered against a key.
+
+What changes between this look and the exchange's own is refused there, and that is stored.
+"""
+
+import math
+import time
+from typing import Final
 
 from api.errors import ProblemError
 from api.node import NodeState
 from api.schemas import PlaceOrder
+from brokerage.bus.beat import Trading
 from brokerage.bus.connection import BusUnavailable
+
+HALT_SECONDS: Final = 30
+"""Nobody says how long a halt lasts: ask again after this time."""
+CLOSED_SECONDS_MAX: Final = 3_600
+"""A market may open at another time than it was to: nobody is sent away for longer."""
 
 
 def check_terms(node: NodeState, order: PlaceOrder) -> None:
@@ -20,8 +33,10 @@ async def last_price_cents(node: NodeState, symbol: str) -> int:
     """The price everything about a new order is decided with; raises `ProblemError` where no order
     of the symbol may be taken at this moment.
     """
-    if not node.hub.feed_is_live:
+    beat = node.hub.beat
+    if beat is None:
         raise ProblemError("feed-stale", "the exchange's feed is silent; no order is taken blind")
+    check_trading(beat.trading, symbol, time.time())
     try:
         tick = await node.last_prices.get(symbol)
     except BusUnavailable as error:
@@ -29,3 +44,25 @@ async def last_price_cents(node: NodeState, symbol: str) -> int:
     if tick is None:
         raise ProblemError("no-price", f"{symbol} has not traded yet")
     return tick.price_cents
+
+
+def check_trading(trading: Trading, symbol: str, now_seconds: float) -> None:
+    """Raises `ProblemError` while the market is closed or the symbol is halted."""
+    if not trading.is_open:
+        raise ProblemError(
+            "market-closed",
+            "the exchange takes no orders now",
+            retry_after_seconds=_wait_seconds(trading.next_open_ms, now_seconds),
+        )
+    if symbol in trading.halted:
+        raise ProblemError(
+            "symbol-halted",
+            f"trading in {symbol} is halted at the exchange",
+            retry_after_seconds=HALT_SECONDS,
+        )
+
+
+def _wait_seconds(opens_ms: int | None, now_seconds: float) -> int:
+    if opens_ms is None:
+        return HALT_SECONDS
+    return max(1, min(math.ceil(opens_ms / 1000 - now_seconds), CLOSED_SECONDS_MAX))

@@ -15,7 +15,18 @@ from api.frame import Frame
 from api.node import NodeState, open_node
 from api.order_rates import OrderRates
 from api.order_stream import OrderStreaming
-from api.routes import account, dev, health, history, ops, order_events, orders, prices, streams
+from api.routes import (
+    account,
+    clock,
+    dev,
+    health,
+    history,
+    ops,
+    order_events,
+    orders,
+    prices,
+    streams,
+)
 from brokerage.runtime.settings import Settings
 
 DESCRIPTION = (
@@ -75,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(order_events.router)
     app.include_router(account.router)
     app.include_router(prices.router)
+    app.include_router(clock.router)
     app.include_router(streams.router)
     app.include_router(history.router)
     app.include_router(ops.router)

@@ -21,6 +21,7 @@ from client._options import (
     parse_symbol,
 )
 from client._session import Session, Wiring
+from client.asking import clock
 from client.cancelling import cancel_everything, exit_code_of_all
 from client.errors import OutcomeUnknown, SherwoodError
 from client.exit_codes import MEANINGS, ExitCode, exit_code_of_cancelled, exit_code_of_placed
@@ -52,6 +53,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(ops.app)
+
+
+app.command()(clock)
 
 
 def _session(context: typer.Context, *, as_json: bool, user: str | None = None) -> Session:

@@ -143,6 +143,23 @@ class SymbolPage(Answer, frozen=True, kw_only=True):
     next_cursor: str | None = None
 
 
+class Clock(Answer, frozen=True, kw_only=True):
+    """The time, and whether the exchange takes orders; None is what nobody knows at this moment.
+
+    `next_open_at` and `next_close_at` are those of the regular session, which binds if `sessions`
+    is `regular`.
+    """
+
+    at: datetime
+    feed: str
+    exchange_at: datetime | None = None
+    is_open: bool | None = None
+    sessions: str | None = None
+    next_open_at: datetime | None = None
+    next_close_at: datetime | None = None
+    halted: tuple[str, ...] | None = None
+
+
 class Holding(Answer, frozen=True, kw_only=True):
     """Shares of one symbol; `held_shares` of them are promised to open sell orders."""
 

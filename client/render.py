@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from client.models import ListedSymbol, Order, Portfolio, Tick
+from client.models import Clock, ListedSymbol, Order, Portfolio, Tick
 from client.money import average_cents, format_change, format_dollars, format_percent
 
 NOTHING: Final = "-"
@@ -146,6 +146,36 @@ def order_line(order: Order) -> Text:
     if order.reason:
         line.append(f" ({order.reason})")
     return line
+
+
+def show_facts(console: Console, facts: Sequence[tuple[str, str]]) -> None:
+    """Write names and what they are, one a line, what they are below each other."""
+    width = max(len(name) for name, _ in facts)
+    for name, fact in facts:
+        show_line(console, f"{name:<{width}}  {fact}")
+
+
+_HOURS: Final = {"off": "around the clock", "regular": "in regular hours"}
+
+
+def show_clock(console: Console, clock: Clock) -> None:
+    """Write whether the market is open, then the times (UTC)."""
+    if clock.is_open is None or clock.halted is None:
+        market = halted = "not known: the exchange's feed is silent"
+    else:
+        state = "open" if clock.is_open else "closed"
+        hours = _HOURS.get(clock.sessions or "")
+        market = f"{state}, orders are taken {hours}" if hours else state
+        halted = ", ".join(clock.halted) or "nothing"
+    facts = (
+        ("market", market),
+        ("halted", halted),
+        ("now", moment(clock.at)),
+        ("at the exchange", moment(clock.exchange_at)),
+        ("regular session opens", moment(clock.next_open_at)),
+        ("regular session closes", moment(clock.next_close_at)),
+    )
+    show_facts(console, facts)
 
 
 def show_portfolio(console: Console, portfolio: Portfolio) -> None:

@@ -32,6 +32,7 @@ from client.models import (
     BarPage,
     Cancellation,
     CancelledOrders,
+    Clock,
     Interval,
     ListedSymbol,
     Order,
@@ -196,6 +197,10 @@ class Sherwood:
         """Return one symbol with its newest price. Raises NotFound."""
         path = f"/symbol/{quote(name, safe='')}"
         return read(await self._transport.request("GET", path), ListedSymbol)
+
+    async def clock(self) -> Clock:
+        """Return the time, and whether the exchange takes orders; answered whatever is away."""
+        return read(await self._transport.request("GET", "/clock"), Clock)
 
     async def bars(
         self,

@@ -9,7 +9,7 @@ import msgspec
 
 from exchange.feed_faults import FeedFaults
 from exchange.inputs import MemberMessage
-from exchange.protocol import DayStart, Heartbeat, Trade
+from exchange.protocol import DayStart, Heartbeat, Trade, TradingStatus
 from exchange.replay_log import ReplayLog
 
 _encode = msgspec.json.Encoder().encode
@@ -103,10 +103,17 @@ class Hub:
                     if connection.member == member:
                         self._offer(connection, frame)
 
-    def beat(self, member_seq: Callable[[str], int], at_ms: int) -> None:
+    def publish_trading(self, status: TradingStatus) -> None:
+        """Send all what is traded from now on."""
+        frame = _encode([status])
+        for connection in self._connections:
+            self._offer(connection, frame)
+
+    def beat(self, member_seq: Callable[[str], int], trading_version: int, at_ms: int) -> None:
         """Send every reader a heartbeat."""
         for connection in self._connections:
-            beat = Heartbeat(member_seq(connection.member), self.log.last_seq, at_ms)
+            own_seq = member_seq(connection.member)
+            beat = Heartbeat(own_seq, self.log.last_seq, trading_version, at_ms)
             self._offer(connection, _encode([beat]))
 
     def drop(self, member: str | None) -> int:

@@ -30,6 +30,10 @@ concern one member (`Execution`, `Bust`, `Correction`, `End`) share a second, ga
 member. A number in the query is the last one the member has seen, all later ones are replayed
 first. Member messages are replayable from the very first; public trades for at least
 `TRADE_REPLAY_SECONDS` (older, or no `afterTrade`: a `Snapshot` stands in for what is missed).
+
+`TradingStatus` is a state and no event: it comes whole, in `Hello` and whenever it changes, and
+the newest replaces what was known. Every heartbeat names its version, so a lost one is noticed: a
+new connection has it in its `Hello`.
 """
 
 from typing import Final, Literal
@@ -46,6 +50,8 @@ VISIBILITY_SECONDS: Final = 2.0
 Side = Literal["buy", "sell"]
 TimeInForce = Literal["day", "gtc", "ioc"]
 OrderStatus = Literal["open", "filled", "cancelled", "expired", "rejected"]
+Sessions = Literal["off", "regular", "closed"]
+"""When orders are taken: around the clock; weekdays 09:30 to 16:00, New York; not at all."""
 
 
 class Message(msgspec.Struct, frozen=True, rename="camel"):
@@ -251,8 +257,25 @@ class Listing(Message, frozen=True):
     name: str
 
 
+class TradingStatus(Message, frozen=True, tag="trading", tag_field="type"):
+    """Whether placements are taken, and of which symbols they are not. Cancels always are.
+
+    `version` rises with every change; it is compared within one connection only, as it begins anew
+    with the process. `next_open_ms` and `next_close_ms` are those of the regular session whether
+    `sessions` makes it bind or not; None while the market is closed and nobody knows for how long.
+    """
+
+    version: int
+    state: Literal["open", "closed"]
+    sessions: Sessions
+    next_open_ms: int | None
+    next_close_ms: int | None
+    halted: list[str]
+    at_ms: int
+
+
 class Hello(Message, frozen=True, tag="hello", tag_field="type"):
-    """First message of a connection: the directory, and where both sequences stand.
+    """First message of a connection: the directory, where both sequences stand, what is traded.
 
     `session` names the exchange's journal: it stays through restarts, and every id of the exchange
     has it in it. Another one means another history: all sequences began anew.
@@ -263,6 +286,7 @@ class Hello(Message, frozen=True, tag="hello", tag_field="type"):
     member_seq: int
     trade_seq: int
     heartbeat_seconds: float
+    trading: TradingStatus
 
 
 class DayStatistics(Message, frozen=True):
@@ -286,10 +310,11 @@ class Snapshot(Message, frozen=True, tag="snapshot", tag_field="type"):
 
 
 class Heartbeat(Message, frozen=True, tag="heartbeat", tag_field="type"):
-    """Sent every `HEARTBEAT_SECONDS`, also when nothing trades. Both are the newest sent."""
+    """Sent every `HEARTBEAT_SECONDS`, also when nothing trades. All are the newest sent."""
 
     member_seq: int
     trade_seq: int
+    trading_version: int
     at_ms: int
 
 
@@ -300,7 +325,18 @@ class DayStart(Message, frozen=True, tag="day", tag_field="type"):
     at_ms: int
 
 
-FeedMessage = Hello | Snapshot | Heartbeat | DayStart | Trade | Execution | Bust | Correction | End
+FeedMessage = (
+    Hello
+    | TradingStatus
+    | Snapshot
+    | Heartbeat
+    | DayStart
+    | Trade
+    | Execution
+    | Bust
+    | Correction
+    | End
+)
 
 
 class MemberCounts(Message, frozen=True):

@@ -120,7 +120,7 @@ async def serve(settings: Settings) -> int:
             journal,
             hub,
             speed=settings.speed,
-            sessions=settings.sessions,
+            sessions="regular" if settings.sessions else "off",
             day_end=time_of_day.fromisoformat(settings.day_end),
             at_ms=journal.market()[1],
             failed=fail,

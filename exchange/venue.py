@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from exchange.calendar import in_session, last_day_end_ms
+from exchange.calendar import last_day_end_ms
 from exchange.engine import Engine, EngineState
 from exchange.hub import Hub
 from exchange.inputs import (
@@ -24,6 +24,7 @@ from exchange.inputs import (
     EndDay,
     Entry,
     ExecuteOrder,
+    Halt,
     Input,
     Outcome,
     Place,
@@ -31,7 +32,9 @@ from exchange.inputs import (
     Reply,
 )
 from exchange.journal import Journal
+from exchange.protocol import Sessions, TradingStatus
 from exchange.records import Order
+from exchange.sessions import TradingBoard
 
 log = structlog.get_logger()
 
@@ -68,7 +71,7 @@ class Venue:
         hub: Hub,
         *,
         speed: float,
-        sessions: bool,
+        sessions: Sessions,
         day_end: time_of_day,
         at_ms: int,
         failed: Callable[[], None],
@@ -77,7 +80,6 @@ class Venue:
         self.journal: Final = journal
         self.hub: Final = hub
         self.speed = speed
-        self._sessions = sessions
         self._day_end = day_end
         self._failed = failed
         self._failure: BaseException | None = None
@@ -86,6 +88,7 @@ class Venue:
         self._flush_planned = False
         self._market_ms = float(engine.market.next_ms)
         self._at_ms = at_ms
+        self._board = TradingBoard(engine.floor, sessions, self.now_ms())
         self._held: list[tuple[int, int]] = [
             (order.release_at_ms, order.number)
             for order in engine.registry.live_orders()
@@ -106,7 +109,17 @@ class Venue:
 
     def is_open(self) -> bool:
         """Whether new orders are taken now."""
-        return not self._sessions or in_session(self.now_ms())
+        return self._board.is_open(self.now_ms())
+
+    @property
+    def trading(self) -> TradingStatus:
+        """What the members were told last of what is traded."""
+        return self._board.status
+
+    def switch_sessions(self, sessions: Sessions) -> None:
+        """Take orders by other hours from now on, and say so."""
+        self._board.switch(sessions)
+        self.tick(0.0)
 
     def member_seq(self, member: str) -> int:
         """Return the number of the member's newest message."""
@@ -159,6 +172,7 @@ class Venue:
         self._plan_checkpoint()
         if self._group or self.engine.floor.trades or self._checkpoint_due:
             self._flush()
+        self._tell_trading()
 
     def settle(self) -> None:
         """Commit and publish what waits, so that what is counted is what was sent."""
@@ -168,7 +182,7 @@ class Venue:
     def beat(self) -> None:
         """Send the heartbeats."""
         self.settle()
-        self.hub.beat(self.member_seq, self.now_ms())
+        self.hub.beat(self.member_seq, self.trading.version, self.now_ms())
 
     def stop(self) -> None:
         """Write what is left and a last checkpoint."""
@@ -185,6 +199,8 @@ class Venue:
             # They change records that are long out of memory. A replay from an older checkpoint
             # would find them changed already.
             self._checkpoint_due = True
+        elif isinstance(one, Halt):
+            self._board.touch()
         elif isinstance(one, Place) and one.hold_until_ms:
             heapq.heappush(self._held, (one.hold_until_ms, engine.registry.counters.order))
         assert outcome.reply is not None
@@ -250,7 +266,13 @@ class Venue:
         messages = [message for _, outcome in group for message in outcome.messages]
         if messages:
             self.hub.publish_messages(messages)
+        self._tell_trading()
         _settle(waiting, None)
+
+    def _tell_trading(self) -> None:
+        """Tell all members what is traded if that has changed; the change is durable by now."""
+        if self._failure is None and (news := self._board.news(self._at_ms)) is not None:
+            self.hub.publish_trading(news)
 
     def _note_checkpoint(self, began: float) -> None:
         self._checkpoint_due = False

@@ -24,6 +24,7 @@ from exchange.protocol import (
     Hello,
     Snapshot,
     Trade,
+    TradingStatus,
 )
 from streaming import feed_metrics
 from streaming.bars import BarBook
@@ -58,10 +59,10 @@ class Followed(Protocol):
     async def counts_anew(self) -> None:
         """The exchange's trades are numbered from their beginning again: a new epoch is due."""
 
-    async def alive(self, at_ms: int, trade_seq: int) -> None:
+    async def alive(self, at_ms: int, trade_seq: int, trading: TradingStatus) -> None:
         """The exchange spoke, at `at_ms` or a little later by its own clock.
 
-        All trades up to `trade_seq` are on the board.
+        All trades up to `trade_seq` are on the board; `trading` is the newest it said of that.
         """
 
 
@@ -95,11 +96,13 @@ class Following:
         self._asked_trade_seq: int | None = None
         self._asked_member_seq = 0
         self._caught_up = False  # the replay that opens a connection is done
-        self._whole_at_ms = 0  # of a snapshot that nobody was told of yet
+        self._trading: TradingStatus | None = None  # as this connection said it last
+        self._news_at_ms = 0  # of a snapshot or a trading status that nobody was told of yet
         self.heard = time.monotonic()
         self._handlers: dict[type, Callable[..., Awaitable[None] | None]] = {
             Heartbeat: self._heartbeat,
             Hello: self._hello,
+            TradingStatus: self._trading_status,
             Snapshot: self._snapshot,
             DayStart: self._day_start,
             Execution: self._member_message,
@@ -175,10 +178,11 @@ class Following:
                     if waits is not None:
                         await waits
             await self._publisher.flush()
-            if self._whole_at_ms:
-                # Not at the next heartbeat: until readers hear of a new owner they are without.
-                await self._alive(self._whole_at_ms)
-                self._whole_at_ms = 0
+            if self._news_at_ms:
+                # Not at the next heartbeat: until readers hear of a new owner they are without, and
+                # until they hear of a halt they take orders that the exchange will refuse.
+                await self._alive(self._news_at_ms)
+                self._news_at_ms = 0
             if self._forwarder.wants_replay:
                 raise FeedBroken("executions that were left out are asked for again")
             # Not before the board has its snapshot: prices come first.
@@ -187,6 +191,7 @@ class Following:
 
     async def _hello(self, hello: Hello) -> None:
         self._followed.greeted(hello)
+        self._trading = hello.trading
         self._bars.connected(hello.session, hello.trade_seq, self._asked_trade_seq)
         forwarder = self._forwarder
         # The stream remembers the session of what it has, so a run before ours counts too.
@@ -213,10 +218,15 @@ class Following:
     def _snapshot(self, snapshot: Snapshot) -> None:
         self._board.snapshot(snapshot.symbols)
         self._trade_seq = self._came_seq = snapshot.trade_seq
-        self._whole_at_ms = max((one.at_ms for one in snapshot.symbols), default=0)
+        self._news_at_ms = max((one.at_ms for one in snapshot.symbols), default=0)
         if self._asked_trade_seq is not None:
             # It stands in for what was asked for.
             self._bars.skip_to(snapshot.trade_seq)
+
+    def _trading_status(self, status: TradingStatus) -> None:
+        if self._trading is None or status.version > self._trading.version:
+            self._trading = status
+            self._news_at_ms = status.at_ms
 
     def _day_start(self, day: DayStart) -> None:
         if self._trade_seq is None or day.trade_seq >= self._trade_seq:
@@ -270,11 +280,13 @@ class Following:
             raise self._gap("trade", self._came_seq, heartbeat.trade_seq + 1)
         if not self._forwarder.refusing and heartbeat.member_seq > self._forwarder.taken_seq:
             raise self._gap("member", self._forwarder.taken_seq, heartbeat.member_seq + 1)
+        if self._trading is not None and heartbeat.trading_version > self._trading.version:
+            raise self._gap("trading", self._trading.version, heartbeat.trading_version)
         await self._alive(heartbeat.at_ms)
 
     async def _alive(self, at_ms: int) -> None:
-        if self._trade_seq is not None:
-            await self._followed.alive(at_ms, self._trade_seq)
+        if self._trade_seq is not None and self._trading is not None:
+            await self._followed.alive(at_ms, self._trade_seq, self._trading)
 
     def _gap(self, sequence: str, last: int, came: int) -> FeedBroken:
         feed_metrics.GAPS.labels(sequence).inc()

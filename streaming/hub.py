@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from brokerage.bus.beat import Beat
 from brokerage.bus.connection import Bus
 from brokerage.bus.last_price import LastPrices
 from brokerage.runtime.tasks import TaskSet
@@ -61,6 +62,11 @@ class Hub:
     def feed_is_live(self) -> bool:
         """True while the feed's beat was heard within the last five seconds."""
         return self._pulse.live
+
+    @property
+    def beat(self) -> Beat | None:
+        """What the feed said last, and of what the exchange takes orders; None if it is silent."""
+        return self._pulse.beat
 
     @property
     def symbols(self) -> set[str]:

@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 import structlog
 
-from brokerage.bus.beat import Beat
+from brokerage.bus.beat import Beat, Trading
 from brokerage.bus.connection import Bus, BusUnavailable
 from brokerage.bus.market_facts import MarketFacts
 from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.subjects import FEED_BEAT
 from brokerage.storage.bar_writes import Superseded
-from exchange.protocol import Hello
+from exchange.protocol import Hello, TradingStatus
 from streaming.bar_writer import BarWriter, OpenBarStore
 from streaming.bars import BarBook
 from streaming.following import Following
@@ -126,7 +126,7 @@ class FeedTerm:
         await self._claim_epoch()
         self._board.start_epoch(self.epoch)
 
-    async def alive(self, at_ms: int, trade_seq: int) -> None:
+    async def alive(self, at_ms: int, trade_seq: int, trading: TradingStatus) -> None:
         """Pass the heartbeat on as the feed's own, if all symbols were published before.
 
         Readers rely on it: what NATS does not have after a beat never traded.
@@ -138,9 +138,9 @@ class FeedTerm:
             self._epoch_published = epoch
         if self._epoch_published != epoch or not (self._bus.connected and self._owns()):
             return
-        beat = msgspec.json.encode(Beat(at_ms, trade_seq, epoch))
+        beat = Beat(at_ms, trade_seq, epoch, _trading_of(trading))
         try:
-            await self._bus.publish(FEED_BEAT, beat)
+            await self._bus.publish(FEED_BEAT, msgspec.json.encode(beat))
         except BusUnavailable as error:
             log.warning("beat_not_published", error=str(error))
         else:
@@ -214,3 +214,13 @@ class FeedTerm:
                 log.warning("bars_superseded", epoch=self.epoch, newer=error.epoch)
                 self.resend(error.epoch)
                 await asyncio.sleep(RESEND_PAUSE_SECONDS)
+
+
+def _trading_of(status: TradingStatus) -> Trading:
+    return Trading(
+        is_open=status.state == "open",
+        sessions=status.sessions,
+        next_open_ms=status.next_open_ms,
+        next_close_ms=status.next_close_ms,
+        halted=frozenset(status.halted),
+    )

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from brokerage.bus.beat import Resend, decode_beat
+from brokerage.bus.beat import Beat, Resend, decode_beat
 from brokerage.bus.connection import Bus
 from brokerage.bus.tick import EPOCH_SHIFT
 from brokerage.contracts.subjects import FEED_BEAT, FEED_RESEND
@@ -34,7 +34,8 @@ class Pulse:
         self._tasks = tasks
         self._stale_seconds = stale_seconds
         self._on_live = on_live
-        self._beat_at: float | None = None
+        self._beat: Beat | None = None
+        self._beat_at = float("-inf")
         self._epoch = 0
         self._told_live = False
         self.since_connect = False
@@ -42,8 +43,12 @@ class Pulse:
     @property
     def live(self) -> bool:
         """True while the beat was heard within the last `stale_seconds`."""
-        beat_at = self._beat_at
-        return beat_at is not None and time.monotonic() - beat_at < self._stale_seconds
+        return time.monotonic() - self._beat_at < self._stale_seconds
+
+    @property
+    def beat(self) -> Beat | None:
+        """The newest beat; None while the feed is not live, for then nobody knows what holds."""
+        return self._beat if self.live else None
 
     @property
     def v_min(self) -> int:
@@ -63,10 +68,11 @@ class Pulse:
 
     def _hear(self, payload: bytes) -> None:
         try:
-            epoch = decode_beat(payload).epoch
+            beat = decode_beat(payload)
         except msgspec.DecodeError as error:
             log.warning("beat_unreadable", error=str(error))
             return
+        epoch = beat.epoch
         if epoch < self._epoch:
             hub_metrics.FENCED.inc()
             # Of a feed that was replaced it means nothing. Should the counter of epochs have been
@@ -76,7 +82,7 @@ class Pulse:
             return
         self._epoch = epoch
         hub_metrics.EPOCH.set(epoch)
-        self._beat_at = time.monotonic()
+        self._beat, self._beat_at = beat, time.monotonic()
         self.since_connect = True
         self._tell()
 

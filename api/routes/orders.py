@@ -68,6 +68,8 @@ ORDER_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IG
             "not-placed",
             "refused-by-exchange",
             "feed-stale",
+            "symbol-halted",
+            "market-closed",
             "no-price",
             "overloaded",
             "unavailable",

@@ -13,7 +13,7 @@ import msgspec
 import uvloop
 
 from bench.prices.messages import Publish, Published, PublisherSpec
-from brokerage.bus.beat import Beat
+from brokerage.bus.beat import Beat, Trading
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.market_facts import MarketFacts
 from brokerage.bus.streams import ensure_streams
@@ -26,6 +26,9 @@ STEP_SECONDS: Final = 0.001
 """Ticks that became due meanwhile leave together: that is all the burst there is."""
 BEAT_SECONDS: Final = 1.0
 EPOCH: Final = 1
+TRADING: Final = Trading(
+    is_open=True, sessions="off", next_open_ms=None, next_close_ms=None, halted=frozenset()
+)
 LINE_BYTES_MAX: Final = 2**20
 
 
@@ -75,7 +78,7 @@ class Publisher:
     async def beat(self) -> None:
         """Say once a second that the feed is live, for ever."""
         while True:
-            beat = Beat(time.time_ns() // 1_000_000, self._sequence(), EPOCH)
+            beat = Beat(time.time_ns() // 1_000_000, self._sequence(), EPOCH, TRADING)
             await self._bus.publish(FEED_BEAT, msgspec.json.encode(beat))
             await asyncio.sleep(BEAT_SECONDS)
 

@@ -179,6 +179,18 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "feed-stale": ProblemKind(
         503, "Prices are not live", True, "Repeat with the same key after `Retry-After` seconds."
     ),
+    "symbol-halted": ProblemKind(
+        503,
+        "Trading in the symbol is halted",
+        True,
+        "Repeat with the same key after `Retry-After` seconds. What rests can be cancelled.",
+    ),
+    "market-closed": ProblemKind(
+        503,
+        "The market is closed",
+        True,
+        "`GET /clock` says when it opens. Repeat with the same key after `Retry-After` seconds.",
+    ),
     "no-price": ProblemKind(
         503,
         "The symbol has no price yet",

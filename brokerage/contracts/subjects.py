@@ -21,8 +21,9 @@ FEED_LEASE: Final = "feed"
 """Its key for the connection to the exchange's feed."""
 
 FEED_BEAT: Final = "feed.beat"
-"""Once a second while the exchange's feed is live: JSON `{"at", "tradeSeq", "epoch"}`. Silence is
-how a stale feed is noticed; ticks and beats of an older epoch come from a feed that was replaced.
+"""Once a second while the exchange's feed is live, and at once when a symbol is halted or the
+market opens or closes: JSON `{"at", "tradeSeq", "epoch", "trading"}`. Silence is how a stale feed
+is noticed; ticks and beats of an older epoch come from a feed that was replaced.
 """
 FEED_RESEND: Final = "feed.resend"
 """Asks the feed to publish every symbol again, JSON `{"epoch"}`: the newest that the asker knows.

@@ -24,6 +24,7 @@ from exchange.inputs import (
     Halt,
     Input,
 )
+from exchange.protocol import Sessions
 
 
 class HaltRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -31,6 +32,12 @@ class HaltRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
 
     symbol: str
     halted: bool = True
+
+
+class SessionsRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Take orders by other hours."""
+
+    sessions: Sessions
 
 
 class BustRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -86,6 +93,7 @@ class Rules(msgspec.Struct, frozen=True):
 _rule = msgspec.json.Decoder(RuleRequest)
 _feed_fault = msgspec.json.Decoder(FeedFaultRequest)
 _halt = msgspec.json.Decoder(HaltRequest)
+_sessions = msgspec.json.Decoder(SessionsRequest)
 _bust = msgspec.json.Decoder(BustRequest)
 _correction = msgspec.json.Decoder(CorrectionRequest)
 _execution = msgspec.json.Decoder(ExecutionRequest)
@@ -159,6 +167,13 @@ def _add_market_routes(router: APIRouter, desk: Desk) -> None:
     async def halt(request: Request) -> Response:
         wanted = await read(request, _halt, _BYTES_MAX)
         return await _do(desk, Halt(wanted.symbol, wanted.halted))
+
+    @router.post(
+        "/sessions", summary="Take orders around the clock, in regular hours, or not at all"
+    )
+    async def switch_sessions(request: Request) -> Response:
+        desk.venue.switch_sessions((await read(request, _sessions, _BYTES_MAX)).sessions)
+        return answer(ControlReply(done=True))
 
     @router.post("/busts", summary="Bust an execution")
     async def bust(request: Request) -> Response:

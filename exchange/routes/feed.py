@@ -77,9 +77,12 @@ async def _send_all(
     after_trade: int | None,
 ) -> None:
     greeting, after_trade = _greeting(desk, connection.member, after_trade)
+    greeted_version = desk.venue.trading.version
     for frame in greeting:
         await socket.send_text(frame.decode())
     await _catch_up(desk, socket, connection, after_member, after_trade)
+    if desk.venue.trading.version != greeted_version:
+        connection.offer(_encode([desk.venue.trading]))
     while connection.failed is None:
         silent_seconds = desk.hub.faults.silent_seconds(connection.member)
         if silent_seconds:
@@ -109,6 +112,7 @@ def _greeting(desk: Desk, member: str, after_trade: int | None) -> tuple[list[by
         member_seq=venue.member_seq(member),
         trade_seq=hub.log.last_seq,
         heartbeat_seconds=HEARTBEAT_SECONDS,
+        trading=venue.trading,
     )
     if after_trade is not None and hub.log.reaches(after_trade):
         return [_encode([hello])], after_trade

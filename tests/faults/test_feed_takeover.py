@@ -63,6 +63,20 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
         yield Pair(exchange, nats, bus, owner, standby, said)
 
 
+async def test_first_beat_of_the_new_owner_says_what_was_halted_while_there_was_none(
+    pair: Pair,
+) -> None:
+    epoch = pair.said.epoch
+    await pair.owner.process.kill()
+    pair.exchange.halt("AAPL")
+
+    await eventually(lambda: pair.said.is_past(epoch), "the other copy is live")
+
+    beats = pair.said.beats
+    assert [beat.trading.halted for beat in beats if beat.epoch == epoch][-1] == frozenset()
+    assert next(beat for beat in beats if beat.epoch > epoch).trading.halted == {"AAPL"}
+
+
 async def test_standby_takes_over_from_a_killed_owner_under_a_newer_epoch(pair: Pair) -> None:
     epoch = pair.said.epoch
     assert pair.exchange.connections == 1

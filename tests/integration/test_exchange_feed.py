@@ -121,3 +121,30 @@ async def test_speed_can_be_changed_and_unbound_speed_does_not_starve_orders(
     assert reply.outcome == "accepted"
     assert status.speed == 0.0
     assert status.market_position > before + 20_000
+
+
+async def test_halts_and_sessions_are_told_whole_when_they_change_and_in_every_hello(
+    exchange: ExchangeProcess,
+) -> None:
+    async with member_of(exchange.url) as member:
+        async with member.feed() as feed:
+            await member.control("halts", symbol="QQQ")
+            await member.control("sessions", sessions="closed")
+            await feed.until(lambda: len(feed.of(protocol.TradingStatus)) >= 2)
+            await feed.until(lambda: isinstance(feed.messages[-1], protocol.Heartbeat))
+        async with member.feed() as later:
+            await later.until(lambda: bool(later.messages))
+            refused = await member.place(placement("SPY"))
+        await member.control("halts", symbol="QQQ", halted=False)
+        await member.control("sessions", sessions="off")
+        accepted = await member.place(placement("QQQ"))
+
+    before = feed.of(protocol.Hello)[0].trading
+    halted, closed = feed.of(protocol.TradingStatus)
+    assert (before.state, before.sessions, before.halted) == ("open", "off", [])
+    assert (halted.state, halted.halted) == ("open", ["QQQ"])
+    assert (closed.state, closed.sessions, closed.halted) == ("closed", "closed", ["QQQ"])
+    assert [before.version + 1, before.version + 2] == [halted.version, closed.version]
+    assert feed.of(protocol.Heartbeat)[-1].trading_version == closed.version
+    assert later.of(protocol.Hello)[0].trading == closed
+    assert (refused.code, accepted.outcome) == ("market-closed", "accepted")

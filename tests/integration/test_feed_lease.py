@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from brokerage.bus.beat import Beat, Resend
+from brokerage.bus.beat import Resend
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.lease import LeaseTiming
@@ -181,7 +182,9 @@ async def test_node_that_remembers_a_newer_epoch_is_shown_prices_all_the_same(
         viewing(node.url, ["AAPL"], lambda heard: heard.price("AAPL") == 15_000) as heard,
     ):
         # As if the counter of epochs, and with it both feeds, had been lost since this one.
-        await bus.publish(FEED_BEAT, msgspec.json.encode(Beat(at=1, trade_seq=1, epoch=70)))
+        await eventually(lambda: said.epoch > 0, "the feed beats")
+        newer = replace(said.beats[-1], epoch=70)
+        await bus.publish(FEED_BEAT, msgspec.json.encode(newer))
         await eventually(lambda: node.market.hub.v_min == 70 << EPOCH_SHIFT, "the node heard it")
         await eventually(lambda: said.epoch == 71, "the feed claims a newer one")
 

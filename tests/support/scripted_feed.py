@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+from msgspec.structs import replace
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -18,10 +19,12 @@ from exchange.protocol import (
     Listing,
     Snapshot,
     Trade,
+    TradingStatus,
 )
 from tests.support.ports import free_port
 
 SYMBOLS = ("AAPL", "BRK.B", "META")
+OPEN = TradingStatus(1, "open", "off", 1_790_003_400_000, 1_790_020_800_000, [], 1_790_000_000_000)
 
 
 class ScriptedFeed:
@@ -36,6 +39,7 @@ class ScriptedFeed:
         self.trades: list[Trade] = []
         self.members: list[Execution] = []
         self.queries: list[dict[str, str]] = []
+        self.trading = OPEN
         self.beating = True
         self.connections_max = 0
         self._connections: set[ServerConnection] = set()
@@ -65,6 +69,11 @@ class ScriptedFeed:
         self.members.append(execution)
         return execution
 
+    def halt(self, *symbols: str) -> TradingStatus:
+        """Note that these and no others are halted from now on, without saying so."""
+        self.trading = replace(self.trading, version=self.trading.version + 1, halted=[*symbols])
+        return self.trading
+
     async def send(self, *messages: FeedMessage) -> None:
         """Send one frame to everybody connected."""
         frame = msgspec.json.encode(list(messages)).decode()
@@ -79,8 +88,9 @@ class ScriptedFeed:
             connection.transport.abort()
 
     def heartbeat(self) -> Heartbeat:
-        """Where both sequences stand."""
-        return Heartbeat(len(self.members), len(self.trades), 1_790_000_000_000)
+        """Where both sequences stand, and the version of what is traded."""
+        version = self.trading.version
+        return Heartbeat(len(self.members), len(self.trades), version, 1_790_000_000_000)
 
     async def handle(self, connection: ServerConnection) -> None:
         """Greet, replay, then leave it to `send`."""
@@ -92,7 +102,7 @@ class ScriptedFeed:
         self.queries.append(query)
         listings = [Listing(symbol, f"{symbol} Inc.") for symbol in SYMBOLS]
         opening: list[FeedMessage] = [
-            Hello(self.session, listings, len(self.members), len(self.trades), 1.0)
+            Hello(self.session, listings, len(self.members), len(self.trades), 1.0, self.trading)
         ]
         after_trade = int(query.get("afterTrade", -1))
         if self.replays_after <= after_trade <= len(self.trades):

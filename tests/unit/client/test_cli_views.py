@@ -163,3 +163,42 @@ def test_watch_of_an_unknown_symbol_is_refused(server: FakeSherwood, run: Run) -
     server.answer("POST", "/subscribe", problem(404, "unknown-symbol"))
 
     assert run("watch", "NOPE").exit_code == 4
+
+
+CLOCK = {
+    "at": "2026-11-23T14:30:00.125000Z",
+    "exchangeAt": "2026-11-23T14:29:59.900000Z",
+    "feed": "live",
+    "isOpen": True,
+    "sessions": "off",
+    "nextOpenAt": "2026-11-24T14:30:00Z",
+    "nextCloseAt": "2026-11-23T21:00:00Z",
+    "halted": ["AAPL", "META"],
+}
+
+
+def test_clock_says_whether_the_market_is_open_and_what_is_halted(
+    server: FakeSherwood, run: Run
+) -> None:
+    server.answer("GET", "/clock", httpx.Response(200, json=CLOCK))
+
+    assert run("clock").stdout.splitlines() == [
+        "market                  open, orders are taken around the clock",
+        "halted                  AAPL, META",
+        "now                     2026-11-23 14:30:00",
+        "at the exchange         2026-11-23 14:29:59",
+        "regular session opens   2026-11-24 14:30:00",
+        "regular session closes  2026-11-23 21:00:00",
+    ]
+
+
+def test_clock_without_a_feed_says_that_it_is_not_known(server: FakeSherwood, run: Run) -> None:
+    unknown = dict.fromkeys(CLOCK) | {"at": CLOCK["at"], "feed": "stale"}
+    server.answer("GET", "/clock", *[httpx.Response(200, json=unknown)] * 2)
+
+    market, halted, *_, closes = run("clock").stdout.splitlines()
+
+    assert market == "market                  not known: the exchange's feed is silent"
+    assert halted == "halted                  not known: the exchange's feed is silent"
+    assert closes == "regular session closes  -"
+    assert json.loads(run("clock", "--json").stdout)["isOpen"] is None

@@ -77,9 +77,9 @@ def test_heartbeat_says_where_both_sequences_stand() -> None:
     hub.publish_trades(trades(1, 7), 0)
     hub.attach(connection)
 
-    hub.beat(lambda member: 5, 1234)
+    hub.beat(lambda member: 5, 3, 1234)
 
-    assert taken(connection) == [protocol.Heartbeat(5, 7, 1234)]
+    assert taken(connection) == [protocol.Heartbeat(5, 7, 3, 1234)]
 
 
 def test_large_bursts_are_cut_into_frames() -> None:

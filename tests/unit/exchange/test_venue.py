@@ -11,7 +11,7 @@ from exchange import protocol
 from exchange.engine import EngineState
 from exchange.feed_faults import FeedFaults
 from exchange.hub import FeedConnection, Hub
-from exchange.inputs import Entry, Outcome, Place
+from exchange.inputs import Entry, Halt, Outcome, Place
 from exchange.records import NoArchive, Order
 from exchange.registry import Changes
 from exchange.replay_log import ReplayLog
@@ -57,7 +57,7 @@ class World:
             self.journal,  # type: ignore[arg-type]
             hub,
             speed=20,
-            sessions=False,
+            sessions="off",
             day_end=time(16, 0),
             at_ms=0,
             failed=lambda: self.failures.append("failed"),
@@ -124,3 +124,16 @@ async def test_day_orders_from_before_the_last_day_end_expire_at_the_first_tick(
     live = [order.client_order_id for order in exchange.engine.registry.live_orders()]
     assert live == ["gtc"]
     assert world.journal.groups.count(1) == 1
+
+
+async def test_halt_is_told_to_members_after_its_commit_with_the_version_that_beats_name() -> None:
+    world = World()
+
+    await world.venue.submit("", [Halt("REC", halted=True)])
+    frames = [frame.decode() for frame in world.reader.frames]
+    world.venue.beat()
+
+    assert world.journal.frames_before_commit == [0]
+    assert ['"halted":["REC"]' in frame for frame in frames] == [True]
+    assert world.venue.trading.version == 2
+    assert '"tradingVersion":2' in world.reader.frames[-1].decode()

@@ -14,6 +14,7 @@ from tests.support.price_recording import (
     Recording,
     StreamEvent,
 )
+from tests.support.scripted_feed import OPEN
 
 AT_MS = 1_790_000_000_123
 AT = "2026-09-21T14:13:20.123Z"
@@ -25,7 +26,7 @@ def a_market() -> MarketRecord:
     market = MarketRecord()
     aapl = DayStatistics("AAPL", 3, 15_000, 14_900, 15_100, 14_800, 700, AT_MS)
     meta = DayStatistics("META", 4, 52_000, 52_000, 52_000, 52_000, 100, AT_MS)
-    market.hear(Hello("s1", [], 0, 4, 1.0), 0.0)
+    market.hear(Hello("s1", [], 0, 4, 1.0, OPEN), 0.0)
     market.hear(Snapshot(4, [aapl, meta]), 0.0)
     market.hear(Trade(5, "AAPL", 15_200, 10, AT_MS), 3.0)
     market.hear(Trade(6, "AAPL", 15_150, 10, AT_MS), 3.1)
@@ -247,7 +248,7 @@ def test_market_record_takes_a_replay_and_refuses_a_hole() -> None:
     with pytest.raises(TradesMissed):
         market.hear(Trade(8, "META", 1, 1, AT_MS), 4.0)
     with pytest.raises(TradesMissed):
-        market.hear(Heartbeat(0, 7, AT_MS), 4.0)
+        market.hear(Heartbeat(0, 7, 1, AT_MS), 4.0)
 
     for seq, price_cents in ((5, 15_200), (6, 15_150), (7, 14_000)):
         market.hear(Trade(seq, "AAPL", price_cents, 10, AT_MS), 5.0)
@@ -276,7 +277,7 @@ def test_market_record_begins_each_day_anew() -> None:
     assert market.price("AAPL", 8) == (15_900, 16_000, 16_000, 15_900, 5, AT)
 
 
-@pytest.mark.parametrize("message", [Hello("s2", [], 0, 0, 1.0), Snapshot(9, [])])
+@pytest.mark.parametrize("message", [Hello("s2", [], 0, 0, 1.0, OPEN), Snapshot(9, [])])
 def test_market_record_that_cannot_be_whole_is_refused(message: Hello | Snapshot) -> None:
     with pytest.raises(ValueError, match="exchange"):
         a_market().hear(message, 5.0)
