@@ -205,8 +205,8 @@ async def test_viewer_sees_the_newest_price_after_nats_was_away(
 async def test_symbol_whose_last_price_nats_lost_is_not_shown_as_one_that_never_traded(
     exchange: ScriptedFeed, nats: NatsServer
 ) -> None:
-    async with following_feed(exchange.url, nats.url):
-        pass
+    async with following_feed(exchange.url, nats.url), price_node(nats.url):
+        pass  # a node opens once the feed has stored the directory
     async with price_node(nats.url, hears_a_feed=False) as node, node.http() as http:
         await nats.kill()
         await nats.start()
