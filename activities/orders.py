@@ -18,7 +18,7 @@ from brokerage.contracts.commands import (
     StartOrder,
 )
 from brokerage.contracts.events import ExecutionReport
-from brokerage.domain import booking, prices
+from brokerage.domain import booking, prices, risk
 from brokerage.domain.errors import Rejected
 from brokerage.domain.orders import (
     Order,
@@ -27,6 +27,7 @@ from brokerage.domain.orders import (
     Side,
     TimeInForce,
 )
+from brokerage.domain.risk import Standing
 
 if TYPE_CHECKING:
     from brokerage.storage.writes import OpenBooks, OrderWriter
@@ -60,10 +61,12 @@ class OrderActivities:
     async def reserve(self, start: StartOrder) -> OrderState:
         """Keep the order as `pending` with its cash or shares held, or as `rejected`."""
         now = datetime.now(UTC)
-        async with self._orders.transaction(start.user_id, start.order_id, start.symbol) as books:
-            if books.order is None:
-                order = new_order(start)
-                change = _admitted(order, books.books, start.last_price_cents, now)
+        order = new_order(start)
+        async with self._orders.transaction(
+            start.user_id, start.order_id, start.symbol, side=order.side
+        ) as books:
+            if books.standing is not None:
+                change = _admitted(order, books.books, books.standing, start.last_price_cents, now)
                 await books.store(
                     change,
                     actor=start.user_id,
@@ -159,18 +162,14 @@ def new_order(start: StartOrder) -> Order:
 
 
 def _admitted(
-    order: Order, books: booking.Books, last_price_cents: int, now: datetime
+    order: Order, books: booking.Books, standing: Standing, last_price_cents: int, now: datetime
 ) -> booking.Change:
     if now > order.send_by:
         late = replace(order, updated_at=now)
         return booking.turn_down(
             late, Rejected("not-sent-in-time", "the order waited too long to be sent")
         )
-    try:
-        prices.check_terms(order.side, order.shares, order.price_cents, last_price_cents)
-    except Rejected as refusal:
-        return booking.turn_down(order, refusal)
-    return booking.place(order, books)
+    return risk.admit(order, books, standing, last_price_cents)
 
 
 async def _book(books: "OpenBooks", report: ExecutionReport) -> None:

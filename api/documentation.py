@@ -10,6 +10,17 @@ from brokerage.contracts.problems import PROBLEMS, problem
 Responses = dict[int | str, dict[str, Any]]
 
 TOKEN_PROBLEMS: Final = ("token-missing", "token-invalid", "token-expired")
+RISK_PROBLEMS: Final = (
+    "account-frozen",
+    "account-close-only",
+    "order-too-large",
+    "price-out-of-band",
+    "self-trade",
+    "position-limit",
+    "insufficient-buying-power",
+    "insufficient-shares",
+)
+"""The refusals of `brokerage.domain.risk`, in the order in which they answer."""
 KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -12,7 +12,7 @@ from api.bodies import json_response, read_json
 from api.cancelling import cancel_order, cancel_orders, order_not_found
 from api.claiming import Placement
 from api.cursor import decode_cursor, encode_cursor
-from api.documentation import KEY_PARAMETER, TOKEN_PROBLEMS, body, problems
+from api.documentation import KEY_PARAMETER, RISK_PROBLEMS, TOKEN_PROBLEMS, body, problems
 from api.errors import invalid_query
 from api.idempotency import parse_key
 from api.node import Node, NodeState
@@ -60,10 +60,7 @@ ORDER_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IG
             "idempotency-key-reused",
             "rate-limited",
             "placing-in-progress",
-            "insufficient-buying-power",
-            "insufficient-shares",
-            "order-too-large",
-            "price-out-of-band",
+            *RISK_PROBLEMS,
             "not-sent-in-time",
             "not-placed",
             "refused-by-exchange",

@@ -140,6 +140,15 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "cancel-refused": ProblemKind(
         409, "The exchange keeps the order", True, "The order is live again; cancel it once more."
     ),
+    "account-frozen": ProblemKind(
+        422,
+        "The account is frozen",
+        False,
+        "It places no orders; open ones can be cancelled. Ask us what happened.",
+    ),
+    "account-close-only": ProblemKind(
+        422, "The account may only sell", False, "Sell what it has, or ask us what happened."
+    ),
     "insufficient-buying-power": ProblemKind(
         422,
         "Not enough buying power",
@@ -154,6 +163,18 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     ),
     "order-too-large": ProblemKind(
         422, "The order is larger than any order may be", False, "Split the order."
+    ),
+    "position-limit": ProblemKind(
+        422,
+        "The position would be larger than any may be",
+        False,
+        "`available` shares may still be bought; open buys count, cancel some or order less.",
+    ),
+    "self-trade": ProblemKind(
+        422,
+        "The order could trade with another one of yours",
+        False,
+        "Cancel `conflictingOrderId` and wait for its end, or choose a price that cannot meet it.",
     ),
     "price-out-of-band": ProblemKind(
         422,

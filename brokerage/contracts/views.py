@@ -67,11 +67,17 @@ def first_reply(order: Order, refusal: Rejected | None = None) -> Reply | None:
     # The exchange's words may sound like ours; only a refusal of an order is kept as its reply.
     known = reason in PROBLEMS and PROBLEMS[reason].status == 422
     code = reason if known else "refused-by-exchange"
-    body = problem(
+    told = refusal or Rejected(code, f"the exchange refused the order: {reason}")
+    return Reply(PROBLEMS[code].status, encode(refusal_problem(told, code, order=view)))
+
+
+def refusal_problem(refusal: Rejected, code: str, **members: object) -> dict[str, object]:
+    """A refusal as a problem with this code, `members` beside what the refusal tells itself."""
+    return problem(
         code,
-        refusal.detail if refusal else f"the exchange refused the order: {reason}",
-        order=view,
-        required=refusal.required if refusal else None,
-        available=refusal.available if refusal else None,
+        refusal.detail,
+        **members,
+        required=refusal.required,
+        available=refusal.available,
+        **refusal.extra,
     )
-    return Reply(PROBLEMS[code].status, encode(body))

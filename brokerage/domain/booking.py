@@ -87,6 +87,13 @@ def books_after(books: Books, change: Change) -> Books:
 
 def place(order: Order, books: Books) -> Change:
     """Take a new order in: hold its cash or shares, or keep it as rejected for want of them."""
+    if refusal := shortfall(order, books):
+        return turn_down(order, refusal)
+    return _with_hold(order, "place", "placed", before=0, after=order.shares)
+
+
+def shortfall(order: Order, books: Books) -> Rejected | None:
+    """What the account lacks to hold the whole order, if it does."""
     say: Callable[[int], str]
     if order.side is Side.BUY:
         required, available = order.shares * order.price_cents, books.buying_power_cents
@@ -94,17 +101,14 @@ def place(order: Order, books: Books) -> Change:
     else:
         required, available = order.shares, books.sellable_shares
         code, say = "insufficient-shares", _format_shares
-    if required > available:
-        return turn_down(
-            order,
-            Rejected(
-                code,
-                f"the order needs {say(required)}, {say(max(available, 0))} is available",
-                required=required,
-                available=max(available, 0),
-            ),
-        )
-    return _with_hold(order, "place", "placed", before=0, after=order.shares)
+    if required <= available:
+        return None
+    return Rejected(
+        code,
+        f"the order needs {say(required)}, {say(max(available, 0))} is available",
+        required=required,
+        available=max(available, 0),
+    )
 
 
 def turn_down(order: Order, refusal: Rejected) -> Change:

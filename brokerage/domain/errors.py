@@ -10,7 +10,7 @@ What is merely unavailable has no class here: the domain asks nobody.
 
 class Rejected(Exception):
     """An order that breaks a rule. `code` is stable; `required` and `available` are what it lacked
-    (cents or shares, as the code says).
+    (cents or shares, as the code says); `extra` is what else a client is told, by its public names.
     """
 
     def __init__(
@@ -20,12 +20,14 @@ class Rejected(Exception):
         *,
         required: int | None = None,
         available: int | None = None,
+        **extra: object,
     ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.required = required
         self.available = available
+        self.extra = extra
 
 
 class InvariantBroken(Exception):

@@ -3,14 +3,12 @@
 from typing import Final
 
 from brokerage.domain.errors import Rejected
-from brokerage.domain.money import format_dollars, notional_cents
+from brokerage.domain.money import format_dollars
 from brokerage.domain.orders import OrderType, Side
 
 COLLAR_PERCENT: Final = 5
 BUY_BAND_PERCENT: Final = 120
 SELL_BAND_PERCENT: Final = 80
-ORDER_SHARES_MAX: Final = 100_000
-ORDER_NOTIONAL_CENTS_MAX: Final = 100_000_000_00
 
 
 def collar_cents(side: Side, last_price_cents: int) -> int:
@@ -34,34 +32,17 @@ def sent_price_cents(
     return collar_cents(side, last_price_cents)
 
 
-def check_terms(side: Side, shares: int, price_cents: int, last_price_cents: int) -> None:
-    """Refuse what is more likely a slip of the finger than a wish.
+def band_refusal(side: Side, price_cents: int, last_price_cents: int) -> Rejected | None:
+    """Refuse a price that is more likely a slip of the finger than a wish.
 
-    Raises `Rejected` with `order-too-large` or `price-out-of-band`. The band is one-sided: a buy
-    far below the market, or a sell far above it, harms nobody.
+    The band is one-sided: a buy far below the market, or a sell far above it, harms nobody.
     """
-    if shares > ORDER_SHARES_MAX:
-        raise Rejected(
-            "order-too-large",
-            f"{shares} shares are more than the {ORDER_SHARES_MAX} an order may have",
-            required=shares,
-            available=ORDER_SHARES_MAX,
-        )
-    notional = notional_cents(shares, price_cents)
-    if notional > ORDER_NOTIONAL_CENTS_MAX:
-        raise Rejected(
-            "order-too-large",
-            f"{format_dollars(notional)} is more than the "
-            f"{format_dollars(ORDER_NOTIONAL_CENTS_MAX)} an order may be worth",
-            required=notional,
-            available=ORDER_NOTIONAL_CENTS_MAX,
-        )
     # The collar's one cent is more than the band below five cents; it is never out of band.
     buy_limit = max(
         last_price_cents * BUY_BAND_PERCENT // 100, collar_cents(Side.BUY, last_price_cents)
     )
     if side is Side.BUY and price_cents > buy_limit:
-        raise Rejected(
+        return Rejected(
             "price-out-of-band",
             f"a buy at {format_dollars(price_cents)} is more than {BUY_BAND_PERCENT} % of the "
             f"last price, {format_dollars(last_price_cents)}",
@@ -70,10 +51,11 @@ def check_terms(side: Side, shares: int, price_cents: int, last_price_cents: int
         )
     if side is Side.SELL and price_cents * 100 < last_price_cents * SELL_BAND_PERCENT:
         limit = -(-last_price_cents * SELL_BAND_PERCENT // 100)
-        raise Rejected(
+        return Rejected(
             "price-out-of-band",
             f"a sell at {format_dollars(price_cents)} is less than {SELL_BAND_PERCENT} % of the "
             f"last price, {format_dollars(last_price_cents)}",
             required=price_cents,
             available=limit,
         )
+    return None

@@ -62,8 +62,9 @@ _CONSEQUENCES: Final = """
     SELECT :user_id, :symbol, :position_shares_delta::bigint, :held_shares_delta::bigint
     WHERE :position_shares_delta::bigint <> 0 AND NOT EXISTS (SELECT FROM moved_position)
 ), kept_hold AS (
-    INSERT INTO holds AS h (user_id, order_id, asset, shares, amount)
-    SELECT :user_id, :order_id, :hold_asset, :hold_shares::bigint, :hold_amount::bigint
+    INSERT INTO holds AS h (user_id, order_id, symbol, asset, price_cents, shares, amount)
+    SELECT :user_id, :order_id, :symbol, :hold_asset, :price_cents, :hold_shares::bigint,
+        :hold_amount::bigint
     WHERE :hold_shares::bigint > 0
     ON CONFLICT (user_id, order_id) DO UPDATE SET
         shares = EXCLUDED.shares, amount = EXCLUDED.amount WHERE h.shares <> EXCLUDED.shares

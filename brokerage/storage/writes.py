@@ -22,8 +22,9 @@ from brokerage.domain.booking import Books, Change, books_after
 from brokerage.domain.errors import InvariantBroken
 from brokerage.domain.ledger import CASH
 from brokerage.domain.orders import Order, Side
+from brokerage.domain.risk import Standing
 from brokerage.storage.pool import Connection, Pool, connection
-from brokerage.storage.rows import ORDER_COLUMNS, order_from
+from brokerage.storage.rows import ORDER_COLUMNS, books_from, order_from, standing_from
 from brokerage.storage.statements import CHANGE_ORDER, NEW_ORDER, NOTE_REPORT
 
 
@@ -38,8 +39,9 @@ class StoredOrder:
 class OpenBooks:
     """The books of one order within one transaction, the user locked.
 
-    `order` is None where the order does not exist yet; `known_reports` are booked already. Storing
-    a change moves all of it on, so that the next decision sees what the last one did.
+    `order` is None where the order does not exist yet; `standing` is read for one that is to be
+    placed; `known_reports` are booked already. Storing a change moves books and order on, so that
+    the next decision sees what the last one did.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class OpenBooks:
         books: Books,
         order: Order | None,
         known_reports: frozenset[str],
+        standing: Standing | None = None,
     ) -> None:
         self._database = database
         self.books = books
         self.order = order
+        self.standing = standing
         self.known_reports = known_reports
         self.reply: Reply | None = None
         self.seq: int | None = None
@@ -118,34 +122,39 @@ class OrderWriter:
 
     @asynccontextmanager
     async def transaction(
-        self, user_id: str, order_id: str, symbol: str = "", reports: Sequence[str] = ()
+        self,
+        user_id: str,
+        order_id: str,
+        symbol: str = "",
+        *,
+        side: Side | None = None,
+        reports: Sequence[str] = (),
     ) -> AsyncIterator[OpenBooks]:
         """Lock the user and open the books of one order; all is written on the way out, or nothing.
 
-        `symbol` names the position for an order that does not exist yet; `reports` are looked up
+        `symbol` and `side` are those of an order that may not exist yet; `reports` are looked up
         among those booked. Raises `DatabaseUnavailable`: then whether it was committed is unknown,
         and the caller repeats the step.
         """
         async with connection(self._pool) as database, database.transaction():
             row = await database.fetchrow(
-                "SELECT * FROM lock_books($1, $2, $3, $4)", user_id, order_id, symbol, list(reports)
+                "SELECT * FROM lock_books($1, $2, $3, $4, $5)",
+                user_id,
+                order_id,
+                symbol,
+                side or "",
+                list(reports),
             )
             if row is None:
                 raise InvariantBroken(f"user {user_id} has no account")
             placed = row["order"]
-            books = Books(
-                cash_cents=row["cash_cents"],
-                held_cents=row["held_cents"],
-                position_shares=row["position_shares"],
-                held_shares=row["held_shares"],
-                hold_shares=row["hold_shares"],
-            )
             exists = placed is not None and placed["order_id"] is not None
             yield OpenBooks(
                 database,
-                books,
+                books_from(row),
                 order_from(placed) if exists else None,
                 frozenset(row["known_reports"]),
+                None if exists or side is None else standing_from(row, side),
             )
 
     async def free_placing_lock(self, user_id: str, order_id: str) -> None:

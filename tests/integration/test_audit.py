@@ -40,8 +40,8 @@ async def books(servers: DevStack) -> AsyncIterator[Books]:
             "held shares are the sum of the holds",
         ),
         (
-            "UPDATE holds SET shares = shares + 1 WHERE user_id = $1",
-            "UPDATE holds SET shares = shares - 1 WHERE user_id = $1",
+            "UPDATE holds SET shares = shares + 1, amount = amount + 20000 WHERE user_id = $1",
+            "UPDATE holds SET shares = shares - 1, amount = amount - 20000 WHERE user_id = $1",
             "an open order holds what is unfilled",
         ),
         (

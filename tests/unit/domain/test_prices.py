@@ -1,15 +1,12 @@
-"""Collar, band and caps, at their edges."""
+"""Collar and band, at their edges."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brokerage.domain.errors import Rejected
 from brokerage.domain.orders import OrderType, Side
 from brokerage.domain.prices import (
-    ORDER_NOTIONAL_CENTS_MAX,
-    ORDER_SHARES_MAX,
-    check_terms,
+    band_refusal,
     collar_cents,
     sent_price_cents,
 )
@@ -47,7 +44,7 @@ def test_a_collar_is_a_price_that_can_trade(last: int) -> None:
 @given(PRICES)
 def test_a_market_order_is_never_out_of_band(last: int) -> None:
     for side in Side:
-        check_terms(side, 1, collar_cents(side, last), last)
+        assert band_refusal(side, collar_cents(side, last), last) is None
 
 
 def test_a_limit_order_is_sent_at_its_limit() -> None:
@@ -66,7 +63,7 @@ def test_a_limit_order_is_sent_at_its_limit() -> None:
     ],
 )
 def test_a_price_at_the_edge_of_the_band_is_taken(side: Side, price: int, last: int) -> None:
-    check_terms(side, 1, price, last)
+    assert band_refusal(side, price, last) is None
 
 
 @pytest.mark.parametrize(
@@ -82,33 +79,9 @@ def test_a_price_at_the_edge_of_the_band_is_taken(side: Side, price: int, last: 
 def test_a_price_past_the_band_is_refused_with_the_furthest_that_is_taken(
     side: Side, price: int, last: int, furthest: int
 ) -> None:
-    with pytest.raises(Rejected) as caught:
-        check_terms(side, 1, price, last)
+    refusal = band_refusal(side, price, last)
 
-    assert caught.value.code == "price-out-of-band"
-    assert (caught.value.required, caught.value.available) == (price, furthest)
-    check_terms(side, 1, furthest, last)
-
-
-def test_the_largest_order_is_taken_and_one_share_more_is_not() -> None:
-    check_terms(Side.BUY, ORDER_SHARES_MAX, 1_000, 1_000)
-
-    with pytest.raises(Rejected) as caught:
-        check_terms(Side.BUY, ORDER_SHARES_MAX + 1, 1_000, 1_000)
-
-    assert caught.value.code == "order-too-large"
-    assert (caught.value.required, caught.value.available) == (
-        ORDER_SHARES_MAX + 1,
-        ORDER_SHARES_MAX,
-    )
-
-
-def test_the_dearest_order_is_taken_and_one_cent_a_share_more_is_not() -> None:
-    price = ORDER_NOTIONAL_CENTS_MAX // 1_000
-    check_terms(Side.SELL, 1_000, price, price)
-
-    with pytest.raises(Rejected) as caught:
-        check_terms(Side.SELL, 1_000, price + 1, price)
-
-    assert caught.value.code == "order-too-large"
-    assert caught.value.available == ORDER_NOTIONAL_CENTS_MAX
+    assert refusal is not None
+    assert refusal.code == "price-out-of-band"
+    assert (refusal.required, refusal.available) == (price, furthest)
+    assert band_refusal(side, furthest, last) is None
