@@ -84,11 +84,13 @@ class ExchangeActivities:
             if placed.outcome == "accepted" and placed.order is not None:
                 return await self._answered(order, placed)
             code = placed.code if placed.outcome == "refused" else None
+        # Before asking: what the exchange still hid then, may be seen once the answer is here.
+        asked_at = datetime.now(UTC)
         asked = await self._gateway.query(QueryRequest(order.order_id), SLOW_CALL_SECONDS)
         if asked.outcome == "found" and asked.order is not None:
             return await self._answered(order, asked, code)
         proof_at = order.send_by + timedelta(seconds=VISIBILITY_SECONDS)
-        if asked.outcome == "absent" and datetime.now(UTC) >= proof_at:
+        if asked.outcome == "absent" and asked_at >= proof_at:
             buried = await self._gateway.cancel(
                 CancelRequest(order.order_id, None), SLOW_CALL_SECONDS
             )

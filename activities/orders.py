@@ -113,12 +113,15 @@ class OrderActivities:
 
     @activity.defn
     async def request_cancel(self, request: CancelRequested) -> OrderState:
-        """Note that the customer wants the rest of the order gone, if it is still live."""
+        """Note that the customer wants the rest of the order gone, if it is still live, and at the
+        version at which that was asked.
+        """
         async with self._orders.transaction(request.user_id, request.order_id) as books:
             order = books.order
             if order is None:
                 raise ApplicationError(f"no order {request.order_id}", non_retryable=True)
-            if order.is_open and order.status is not OrderStatus.PENDING_CANCEL:
+            seen = request.seen_version in (None, order.version)
+            if seen and order.is_open and order.status is not OrderStatus.PENDING_CANCEL:
                 change = booking.request_cancel(order, books.books, datetime.now(UTC))
                 order = await books.store(change, actor=request.actor, address=request.address)
         if books.seq is not None:

@@ -177,11 +177,18 @@ class OrderWorkflow:
             del self._asking[question]
 
     async def _record_cancel(self, request: CancelOrder) -> None:
-        command = CancelRequested(
-            self._key.order_id, self._key.user_id, request.actor, request.address
-        )
-        self._adopt(await _surely(OrderActivities.request_cancel, command))
-        self._cancel = None
+        """Record the wish, at the order's newest version, unless the order has ended."""
+        while self._cancel is not None:
+            command = CancelRequested(
+                self._key.order_id,
+                self._key.user_id,
+                request.actor,
+                request.address,
+                seen_version=self._known.version,
+            )
+            self._adopt(await _surely(OrderActivities.request_cancel, command))
+            if self._known.status == PENDING_CANCEL or self._known.status not in OPEN:
+                self._cancel = None
 
     async def _settle(self) -> None:
         reports = list(self._waiting.values())[: policies.SETTLED_TOGETHER_MAX]

@@ -107,9 +107,14 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """The same for the activity that records it."""
+    """The same for the activity that records it.
+
+    `seen_version` is the order's version that the workflow knows: at another one nothing is
+    recorded, so that a worker that was frozen meanwhile cannot record an old wish. None: at any.
+    """
 
     order_id: str
     user_id: str
     actor: str
     address: str
+    seen_version: int | None = None
