@@ -21,6 +21,13 @@ from tests.unit.outcomes.chance import Chance
 from tests.unit.outcomes.workers import Worker
 
 IDLE_IN_TRANSACTION_SECONDS: Final = 5.0
+NO_LIMITS: Final = {
+    "order_shares_max": 10**6,
+    "order_notional_cents_max": 10**12,
+    "position_shares_max": 10**6,
+    "incoming_shares": 0,
+    "opposing_order": None,
+}
 STORE_FAULTS: Final = {"unreachable": 3, "slow": 2}
 COMMIT_FAULTS: Final = {"lost before the commit": 2, "committed, the answer lost": 3}
 
@@ -146,7 +153,7 @@ class _Connection:
         assert "placing_locks" in sql
 
     async def _lock_books(
-        self, user_id: str, order_id: str, symbol: str, reports: list[str]
+        self, user_id: str, order_id: str, symbol: str, side: str, reports: list[str]
     ) -> dict[str, Any]:
         try:
             async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
@@ -168,6 +175,8 @@ class _Connection:
             "hold_shares": rows.holds.get(order_id, 0),
             "known_reports": [one for one in reports if one in rows.reports],
             "order": order,
+            "state": "active",
+            "standing": NO_LIMITS,
         }
 
     def _commit(self, rows: Rows) -> None:
