@@ -9,7 +9,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.notices import Notices
-from activities.orders import EXCHANGE, acknowledge, state_of
+from activities.orders import state_of
+from activities.reports import EXCHANGE, acknowledge
 from brokerage.contracts.commands import OrderKey, OrderState, Reply, SubmitRequest
 from brokerage.contracts.gateway import (
     CancelRequest,
@@ -146,6 +147,9 @@ class ExchangeActivities:
         mapped = False
         async with self._orders.transaction(order.user_id, order.order_id) as books:
             current = _present(books)
+            if current.withdrawn_shares != order.withdrawn_shares:
+                # The answer may be from before a bust: its count would be waited for, for ever.
+                raise _try_again(GatewayReply("unknown", code="busted-meanwhile"))
             if current.external_order_id is None:
                 current = await acknowledge(books, external.external_order_id)
                 mapped = True

@@ -8,6 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.notices import Notices
+from activities.reports import book_reports
 from brokerage.contracts.commands import (
     CancelRequested,
     OrderKey,
@@ -17,7 +18,6 @@ from brokerage.contracts.commands import (
     SettleResult,
     StartOrder,
 )
-from brokerage.contracts.events import ExecutionReport
 from brokerage.domain import booking, prices, risk
 from brokerage.domain.errors import Rejected
 from brokerage.domain.orders import (
@@ -30,7 +30,7 @@ from brokerage.domain.orders import (
 from brokerage.domain.risk import Standing
 
 if TYPE_CHECKING:
-    from brokerage.storage.writes import OpenBooks, OrderWriter
+    from brokerage.storage.writes import OrderWriter
 
 SEND_BY_SECONDS: Final = 10
 """An order that is not at the exchange this long after its claim is never sent any more."""
@@ -90,20 +90,12 @@ class OrderActivities:
     async def settle(self, request: SettleRequest) -> SettleResult:
         """Book reports of the exchange, each once, whatever the order's status."""
         ids = [report.report_id for report in request.reports]
-        newly_routed: str | None = None
         async with self._orders.transaction(
             request.user_id, request.order_id, reports=ids
         ) as books:
             if books.order is None:
                 raise ApplicationError(f"no order {request.order_id}", type="OrderMissing")
-            for report in sorted(request.reports, key=lambda one: one.feed_seq):
-                if report.report_id in books.known_reports:
-                    continue
-                if books.order.external_order_id is None:
-                    # The report came before the acknowledgement, and says what that would say.
-                    await acknowledge(books, report.external_order_id)
-                    newly_routed = report.external_order_id
-                await _book(books, report)
+            newly_routed = await book_reports(books, request.reports)
             order = books.order
         if newly_routed is not None:
             await self._notices.route_known(newly_routed)
@@ -127,18 +119,6 @@ class OrderActivities:
         if books.seq is not None:
             await self._notices.order_changed(request.user_id, books.seq)
         return state_of(order, books.reply)
-
-
-EXCHANGE: Final = "exchange"
-"""The actor of everything that the exchange told us."""
-
-
-async def acknowledge(books: "OpenBooks", external_order_id: str) -> Order:
-    """Store that the exchange has the order under `external_order_id`."""
-    if books.order is None:
-        raise ApplicationError("nothing to acknowledge", non_retryable=True)
-    change = booking.acknowledge(books.order, books.books, external_order_id, datetime.now(UTC))
-    return await books.store(change, actor=EXCHANGE)
 
 
 def new_order(start: StartOrder) -> Order:
@@ -173,23 +153,3 @@ def _admitted(
             late, Rejected("not-sent-in-time", "the order waited too long to be sent")
         )
     return risk.admit(order, books, standing, last_price_cents)
-
-
-async def _book(books: "OpenBooks", report: ExecutionReport) -> None:
-    order = books.order
-    if order is None:
-        raise ApplicationError("nothing to book on", non_retryable=True)
-    now = datetime.now(UTC)
-    if report.kind == "fill":
-        change = booking.settle(
-            order, books.books, report.report_id, report.shares, report.price_cents, now
-        )
-        await books.store(change, actor=EXCHANGE, report=report)
-    elif order.end_status is None and order.is_open:
-        status = OrderStatus(report.status or OrderStatus.CANCELLED)
-        change = booking.end(
-            order, books.books, status, report.cumulative_shares, report.reason, now
-        )
-        await books.store(change, actor=EXCHANGE, report=report)
-    else:
-        await books.note_report(report, order)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from brokerage.storage.audit import Audit, AuditedOrder
+from brokerage.storage.audit import Audit, AuditedExecution, AuditedOrder
 from exchange.protocol import Execution, OrderReport
 
 CASH: Final = "USD"
@@ -100,8 +100,16 @@ def _order(order: AuditedOrder, report: OrderReport, notional_cents: int) -> Ite
         ("status", STATUS_CLASS.get(order.status, order.status), report.status),
         ("executed shares", order.executed_shares, report.cumulative_shares),
         ("executed notional", notional_cents, report.cumulative_notional_cents),
-        ("filled shares", order.filled_shares, min(report.cumulative_shares, report.shares)),
-        ("filled notional", order.filled_notional_cents, report.cumulative_notional_cents),
+        (
+            "filled shares, and the firm's",
+            order.filled_shares + order.borne_shares,
+            report.cumulative_shares,
+        ),
+        (
+            "filled notional, and the firm's",
+            order.filled_notional_cents + order.borne_cents,
+            report.cumulative_notional_cents,
+        ),
     ]
     if report.status != "rejected":
         pairs.append(("exchange's order id", order.external_order_id, report.order_id))
@@ -114,6 +122,7 @@ def _executions(ours: Audit, theirs: ExchangeRecord) -> Iterator[Difference]:
     """Execution by execution, each once on both sides."""
     booked = {one.execution_id: one for one in ours.executions}
     client_ids = {report.order_id: report.client_order_id for report in theirs.orders}
+    orders = {order.order_id: order for order in ours.orders}
     for one in _repeated(execution.execution_id for execution in theirs.executions):
         yield Difference("execution id used twice", one, 1, 2)
     for execution in theirs.executions:
@@ -130,19 +139,31 @@ def _executions(ours: Audit, theirs: ExchangeRecord) -> Iterator[Difference]:
         facts = (mine.order_id, mine.symbol, mine.shares, mine.price_cents)
         if facts != their_facts:
             yield Difference("execution", execution.execution_id, facts, their_facts)
-        if mine.booked_shares != mine.shares:
+        if mine.booked_shares != mine.shares and _must_be_booked(mine, orders.get(mine.order_id)):
             yield Difference(
                 "execution not the customer's",
                 execution.execution_id,
                 mine.booked_shares,
                 mine.shares,
             )
-    for execution_id in booked:
-        yield Difference("execution unknown there", execution_id, "booked", None)
+    for execution_id, mine in booked.items():
+        # A busted execution is no longer listed there; here it has no shares.
+        if mine.shares:
+            yield Difference("execution unknown there", execution_id, mine.shares, None)
+
+
+def _must_be_booked(execution: AuditedExecution, order: AuditedOrder | None) -> bool:
+    """True for an execution that the hold of its order covered: nothing of it is the firm's."""
+    if order is None or execution.amended:
+        return False
+    return order.status in OPEN | {"filled"} and order.executed_shares <= order.shares
 
 
 def _conservation(ours: Audit, theirs: ExchangeRecord) -> Iterator[Difference]:
-    """What the users have is what they were given, moved by the exchange's executions alone."""
+    """What users and firm have is what users were given, moved by the exchange's executions alone.
+
+    The firm's part is the error account's: what customers need not bear, or cannot give back.
+    """
     moved: Counter[str] = Counter()
     for execution in theirs.executions:
         sign = 1 if execution.side == "buy" else -1
@@ -154,10 +175,10 @@ def _conservation(ours: Audit, theirs: ExchangeRecord) -> Iterator[Difference]:
         if total:
             yield Difference("ledger does not sum to zero", asset, total, 0)
         given = -ours.ledger.get(("opening", asset), 0)
-        held = ours.ledger.get(("user", asset), 0)
+        held = ours.ledger.get(("user", asset), 0) + ours.ledger.get(("error", asset), 0)
         if held != given + moved[asset]:
             unit = "cents" if asset == CASH else "shares"
-            yield Difference(f"{unit} of all users", asset, held, given + moved[asset])
+            yield Difference(f"{unit} of users and firm", asset, held, given + moved[asset])
 
 
 def _notional_by_order(ours: Audit) -> dict[str, int]:

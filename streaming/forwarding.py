@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -28,38 +29,15 @@ BACKOFF_SECONDS_MAX: Final = 2.0
 
 def entry_of(message: MemberMessage, session: str) -> LogEntry:
     """The message as the stream keeps it, under the id that says what "once" means for it."""
-    if isinstance(message, Bust | Correction):
-        kind, identity = (
-            ("bust", message.bust_id)
-            if isinstance(message, Bust)
-            else ("correction", message.correction_id)
-        )
-        subject = execution_subject(kind, message.order_id)
-        return LogEntry(
-            subject, msgspec.json.encode(message), f"{kind}:{identity}", message.seq, session
-        )
     report = report_of(message)
     subject = execution_subject(report.kind, report.external_order_id)
     return LogEntry(subject, msgspec.json.encode(report), report.report_id, message.seq, session)
 
 
-def report_of(message: Execution | End) -> ExecutionReport:
+def report_of(message: MemberMessage) -> ExecutionReport:
     """What the order's workflow is told."""
-    if isinstance(message, Execution):
-        return ExecutionReport(
-            report_id=message.execution_id,
-            kind="fill",
-            external_order_id=message.order_id,
-            feed_seq=message.seq,
-            symbol=message.symbol,
-            shares=message.shares,
-            price_cents=message.price_cents,
-            cumulative_shares=message.cumulative_shares,
-            at_ms=message.at_ms,
-        )
-    return ExecutionReport(
-        report_id=f"end:{message.order_id}",
-        kind="end",
+    report = partial(
+        ExecutionReport,
         external_order_id=message.order_id,
         feed_seq=message.seq,
         symbol=message.symbol,
@@ -67,9 +45,16 @@ def report_of(message: Execution | End) -> ExecutionReport:
         price_cents=0,
         cumulative_shares=message.cumulative_shares,
         at_ms=message.at_ms,
-        status=message.status,
-        reason=message.reason,
     )
+    if isinstance(message, End):
+        report_id = f"end:{message.order_id}"
+        return report(report_id, "end", status=message.status, reason=message.reason)
+    if isinstance(message, Bust):
+        return report(message.bust_id, "bust", execution_id=message.execution_id)
+    stands = partial(report, shares=message.shares, price_cents=message.price_cents)
+    if isinstance(message, Correction):
+        return stands(message.correction_id, "correction", execution_id=message.execution_id)
+    return stands(message.execution_id, "fill")
 
 
 class SettledUnknown(Exception):

@@ -28,8 +28,6 @@ from brokerage.contracts.subjects import (
 log = structlog.get_logger()
 
 CONSUMER: Final = "executions"
-SETTLED_SUBJECTS: Final = ("executions.fill.>", "executions.end.>")
-"""What the consumer settles; busts and corrections wait in the stream for one of their own."""
 ACK_WAIT_SECONDS: Final = 10.0
 """A report that nobody spoke up for this long is given to another process."""
 SETTLED_KEPT: Final = 10_000
@@ -112,7 +110,6 @@ class ExecutionReader:
             ConsumerConfig(
                 name=CONSUMER,
                 durable_name=CONSUMER,
-                filter_subjects=list(SETTLED_SUBJECTS),
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=ACK_WAIT_SECONDS,
                 max_ack_pending=PENDING_MAX,
@@ -134,8 +131,7 @@ async def discard_settled(bus: Bus, kept: int = SETTLED_KEPT) -> None:
         first_kept = floor - kept + 1
         if first_kept <= 1:
             return
-        for subject in SETTLED_SUBJECTS:
-            await bus.jetstream.purge_stream(EXECUTIONS_STREAM, seq=first_kept, subject=subject)
+        await bus.jetstream.purge_stream(EXECUTIONS_STREAM, seq=first_kept)
 
 
 class Parking:

@@ -12,9 +12,13 @@ from brokerage.domain import orders
 from brokerage.domain.errors import Rejected
 from brokerage.domain.ledger import (
     CASH,
+    Allocation,
+    Borne,
+    ErrorCause,
     Posting,
+    allocate,
+    allocation_postings,
     charged_price_cents,
-    execution_postings,
     user_amount,
 )
 from brokerage.domain.money import format_dollars
@@ -50,7 +54,10 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Everything one event changes; `step` is what "once" means for it within the order."""
+    """Everything one event changes; `step` is what "once" means for it within the order.
+
+    `booked` is how the execution it is about stands from then on.
+    """
 
     order: Order
     step: str
@@ -60,8 +67,13 @@ class Change:
     held_shares_delta: int = 0
     postings: tuple[Posting, ...] = ()
     refusal: Rejected | None = None
-    booked_shares: int = 0
+    booked: Allocation = field(default_factory=Allocation)
     detail: Detail = field(default_factory=dict)
+
+    @property
+    def booked_shares(self) -> int:
+        """How much of that execution is the customer's."""
+        return self.booked.shares
 
     @property
     def cash_cents_delta(self) -> int:
@@ -89,7 +101,7 @@ def place(order: Order, books: Books) -> Change:
     """Take a new order in: hold its cash or shares, or keep it as rejected for want of them."""
     if refusal := shortfall(order, books):
         return turn_down(order, refusal)
-    return _with_hold(order, "place", "placed", before=0, after=order.shares)
+    return with_hold(order, "place", "placed", before=0, after=order.shares)
 
 
 def shortfall(order: Order, books: Books) -> Rejected | None:
@@ -126,14 +138,14 @@ def acknowledge(order: Order, books: Books, external_order_id: str, at: datetime
 def refuse(order: Order, books: Books, code: str, at: datetime) -> Change:
     """The exchange refused the order: nothing of it will ever trade."""
     moved = orders.reject(order, code, at)
-    change = _with_hold(moved, "refuse", "rejected", before=books.hold_shares, after=0)
+    change = with_hold(moved, "refuse", "rejected", before=books.hold_shares, after=0)
     return replace(change, refusal=Rejected(code, f"the exchange refused the order: {code}"))
 
 
 def fail(order: Order, books: Books, at: datetime) -> Change:
     """It is proved that the order never reached the exchange."""
     moved = orders.fail(order, "not-placed", at)
-    change = _with_hold(moved, "fail", "failed", before=books.hold_shares, after=0)
+    change = with_hold(moved, "fail", "failed", before=books.hold_shares, after=0)
     return replace(change, refusal=Rejected("not-placed", "the order never reached the exchange"))
 
 
@@ -170,7 +182,7 @@ def end(
     moved = orders.end(order, status, final_shares, reason, at)
     unbooked = max(0, final_shares - order.executed_shares)
     kind = "ending" if moved.is_open else str(moved.status)
-    return _with_hold(
+    return with_hold(
         moved, "end", kind, before=books.hold_shares, after=min(books.hold_shares, unbooked)
     )
 
@@ -190,22 +202,28 @@ def settle(
         coverable = books.buying_power_cents // charged if charged else beyond
     else:
         coverable = books.sellable_shares
-    booked = from_hold + (beyond if beyond <= coverable else 0)
+    uncovered = beyond if beyond > coverable else 0
+    booked = from_hold + beyond - uncovered
+    over = shares - booked - uncovered
+    rest: tuple[Borne, ...] = (
+        Borne(ErrorCause.UNCOVERED_LATE_FILL, uncovered, uncovered * price_cents),
+        Borne(ErrorCause.OVERFILL, over, over * price_cents),
+    )
     if order.status is OrderStatus.REJECTED:
         booked = 0
+        rest = (Borne(ErrorCause.LATE_FILL_AFTER_REJECT, shares, shares * price_cents),)
     moved = orders.record_execution(order, shares, booked, charged, at)
     hold_after = books.hold_shares - from_hold
     if not moved.is_open:
         hold_after = 0
-    change = _with_hold(
+    change = with_hold(
         moved, f"fill:{execution_id}", "fill", before=books.hold_shares, after=hold_after
     )
+    allocation = allocate(order.side, shares, booked, price_cents, order.price_cents, *rest)
     return replace(
         change,
-        postings=execution_postings(
-            order.side, order.symbol, shares, booked, price_cents, order.price_cents
-        ),
-        booked_shares=booked,
+        postings=allocation_postings(order.side, order.symbol, allocation),
+        booked=allocation,
         detail={
             "executionId": execution_id,
             "shares": shares,
@@ -219,7 +237,7 @@ def _format_shares(shares: int) -> str:
     return f"{shares} {'share' if shares == 1 else 'shares'}"
 
 
-def _with_hold(order: Order, step: str, kind: str, before: int, after: int) -> Change:
+def with_hold(order: Order, step: str, kind: str, before: int, after: int) -> Change:
     """A change whose hold covers `after` shares instead of `before`."""
     delta = after - before
     if order.side is Side.BUY:

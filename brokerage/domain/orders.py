@@ -53,9 +53,10 @@ class Order:
 
     `price_cents` is what is sent: the limit, or the collar of a market order, whose
     `limit_price_cents` is None. `filled_shares` and `filled_notional_cents` are the customer's;
-    `executed_shares` counts every execution booked, the error account's too. `final_shares` is what
-    the exchange says it executed in all and `end_status` how it ended, both known once it has ended
-    there; while executions are missing, the order keeps the status it had.
+    `executed_shares` counts every execution that stands, the error account's too; `matched_shares`
+    also what the exchange took back of them, for it does not come back to its book. `final_shares`
+    is what the exchange says it executed in all and `end_status` how it ended, both known once it
+    has ended there; while executions are missing, the order keeps the status it had.
     """
 
     order_id: str
@@ -75,6 +76,7 @@ class Order:
     filled_shares: int = 0
     filled_notional_cents: int = 0
     executed_shares: int = 0
+    matched_shares: int = 0
     final_shares: int | None = None
     end_status: OrderStatus | None = None
     external_order_id: str | None = None
@@ -85,6 +87,16 @@ class Order:
     def remaining_shares(self) -> int:
         """What the customer still wants."""
         return self.shares - self.filled_shares
+
+    @property
+    def withdrawn_shares(self) -> int:
+        """What the exchange took back of all it executed."""
+        return self.matched_shares - self.executed_shares
+
+    @property
+    def leaves_shares(self) -> int:
+        """What the exchange may still execute, for all we have booked."""
+        return max(0, self.shares - self.matched_shares)
 
     @property
     def is_open(self) -> bool:
@@ -152,12 +164,46 @@ def record_execution(
     counted = replace(
         order,
         executed_shares=order.executed_shares + shares,
+        matched_shares=order.matched_shares + shares,
         filled_shares=order.filled_shares + booked,
         filled_notional_cents=order.filled_notional_cents + booked * price_cents,
     )
     if order.status is _S.FAILED:
         counted = replace(counted, final_shares=None, outcome=Outcome.ACCEPTED)
     return changed(counted, execution_event(counted), at)
+
+
+def amend_execution(
+    order: Order, event: Event, shares: int, booked: int, notional_cents: int, at: datetime
+) -> Order:
+    """Change what is counted of an execution (`event`: busted or corrected) by so many shares in
+    all, so many of the customer's, and so many cents of the customer's.
+
+    The status stays, unless nothing more can come of an open order now, or the customer has all of
+    it. `final_shares` falls with what is taken back and never rises: the exchange's answer may have
+    counted it already. Too low, a late fill mends it; too high, the order would wait for ever.
+    Raises `InvariantBroken` if the order would count less than nothing, or more than was matched.
+    """
+    executed = order.executed_shares + shares
+    counted = replace(
+        order,
+        executed_shares=executed,
+        matched_shares=max(order.matched_shares, executed),
+        filled_shares=order.filled_shares + booked,
+        filled_notional_cents=order.filled_notional_cents + notional_cents,
+    )
+    if order.final_shares is not None:
+        final = min(order.final_shares, max(0, order.final_shares + shares))
+        counted = replace(counted, final_shares=final)
+    room = min(counted.shares, counted.matched_shares)
+    if executed < 0 or not 0 <= counted.filled_shares <= room:
+        raise InvariantBroken(f"{order.order_id}: it cannot be amended by {shares} shares")
+    amended = changed(counted, event, at)
+    reached = execution_event(amended)
+    over = reached not in (Event.EXECUTED, Event.FILLED_IN_PART)
+    if reached is Event.FILLED or (over and amended.is_open):
+        return replace(amended, status=_after(amended, reached))
+    return amended
 
 
 def end(
@@ -176,13 +222,20 @@ def end(
 
 def execution_event(counted: Order) -> Event:
     """Which event an execution is, by the numbers that already count it."""
-    if counted.filled_shares == counted.shares:
+    if counted.filled_shares == counted.shares or _was_filled(counted):
         return Event.FILLED
     if (completed := _completion(counted)) is not None:
         return completed
-    if counted.executed_shares >= counted.shares:
+    if not counted.leaves_shares:
         return Event.USED_UP if counted.filled_shares else Event.USED_UP_UNFILLED
     return Event.FILLED_IN_PART if counted.filled_shares else Event.EXECUTED
+
+
+def _was_filled(order: Order) -> bool:
+    """True for an open order of which nothing is left, nor the firm's: the rest was busted."""
+    return (
+        order.is_open and not order.leaves_shares and order.filled_shares >= order.executed_shares
+    )
 
 
 def changed(order: Order, event: Event, at: datetime) -> Order:

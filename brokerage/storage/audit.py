@@ -19,7 +19,10 @@ AUDIT_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class AuditedOrder:
-    """An order's row; `external_order_id` is None where the exchange never acknowledged it."""
+    """An order's row, and what the error account bears of it, as the order trades.
+
+    `external_order_id` is None where the exchange never acknowledged it.
+    """
 
     order_id: str
     user_id: str
@@ -33,11 +36,17 @@ class AuditedOrder:
     executed_shares: int
     external_order_id: str | None = None
     reason: str | None = None
+    borne_shares: int = 0
+    borne_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedExecution:
-    """One booked execution; of its `shares`, `booked_shares` are the customer's."""
+    """One booked execution as it stands; of its `shares`, `booked_shares` are the customer's.
+
+    A busted one has no shares; what of it the customer could not give back is still booked.
+    `amended`: by a bust or a correction.
+    """
 
     execution_id: str
     order_id: str
@@ -45,6 +54,7 @@ class AuditedExecution:
     shares: int
     booked_shares: int
     price_cents: int
+    amended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +118,12 @@ async def read_audit(pool: "Pool[asyncpg.Record]") -> Audit:
 async def _orders(database: "Connection[asyncpg.Record]") -> tuple[AuditedOrder, ...]:
     rows = await database.fetch(
         """
-        SELECT order_id, user_id, symbol, side, shares, price_cents, status, filled_shares,
-            filled_notional_cents, executed_shares, external_order_id, reason
-        FROM orders ORDER BY created_at, order_id
+        SELECT o.order_id, o.user_id, o.symbol, o.side, o.shares, o.price_cents, o.status,
+            o.filled_shares, o.filled_notional_cents, o.executed_shares, o.external_order_id,
+            o.reason, coalesce(e.shares, 0) AS borne_shares, coalesce(e.cents, 0) AS borne_cents
+        FROM orders o LEFT JOIN order_entries e
+            ON e.order_id = o.order_id AND e.account = 'error'
+        ORDER BY o.created_at, o.order_id
         """
     )
     return tuple(
@@ -127,6 +140,8 @@ async def _orders(database: "Connection[asyncpg.Record]") -> tuple[AuditedOrder,
             executed_shares=row["executed_shares"],
             external_order_id=row["external_order_id"],
             reason=row["reason"],
+            borne_shares=row["borne_shares"],
+            borne_cents=row["borne_cents"],
         )
         for row in rows
     )
@@ -135,18 +150,20 @@ async def _orders(database: "Connection[asyncpg.Record]") -> tuple[AuditedOrder,
 async def _executions(database: "Connection[asyncpg.Record]") -> tuple[AuditedExecution, ...]:
     rows = await database.fetch(
         """
-        SELECT report_id, order_id, symbol, shares, booked_shares, price_cents
-        FROM execution_reports WHERE kind = 'fill' ORDER BY feed_seq
+        SELECT execution_id, order_id, symbol, shares, booked_shares, price_cents,
+            kind <> 'fill' AS amended
+        FROM executions ORDER BY feed_seq
         """
     )
     return tuple(
         AuditedExecution(
-            execution_id=row["report_id"],
+            execution_id=row["execution_id"],
             order_id=str(row["order_id"]),
             symbol=row["symbol"],
             shares=row["shares"],
             booked_shares=row["booked_shares"],
             price_cents=row["price_cents"],
+            amended=row["amended"],
         )
         for row in rows
     )
@@ -198,21 +215,63 @@ CONTRADICTIONS: Final[dict[str, str]] = {
         WHERE o.order_id IS NULL
            OR o.status NOT IN ('pending', 'submitted', 'partially_filled', 'pending_cancel')
     """,
-    "an open order holds what is unfilled": """
-        SELECT o.order_id::text AS place,
-            o.shares - o.filled_shares AS expected, coalesce(h.shares, 0) AS found
-        FROM orders o LEFT JOIN holds h ON h.user_id = o.user_id AND h.order_id = o.order_id
-        WHERE o.status IN ('pending', 'submitted', 'partially_filled')
-          AND coalesce(h.shares, 0) <> o.shares - o.filled_shares
+    "an open order holds what may still be booked": """
+        SELECT place, expected, found FROM (
+            SELECT o.order_id::text AS place, coalesce(h.shares, 0) AS found,
+                least(o.shares - o.matched_shares,
+                    CASE WHEN o.end_status IS NULL THEN o.shares
+                         ELSE greatest(o.final_shares - o.executed_shares, 0) END) AS expected
+            FROM orders o LEFT JOIN holds h ON h.user_id = o.user_id AND h.order_id = o.order_id
+            WHERE o.status IN ('pending', 'submitted', 'partially_filled', 'pending_cancel')
+        ) open WHERE expected <> found
     """,
     "an order's filled shares are those booked": """
         SELECT o.order_id::text AS place,
             coalesce(e.booked, 0) AS expected, o.filled_shares AS found
         FROM orders o LEFT JOIN (
             SELECT order_id, sum(booked_shares)::bigint AS booked
-            FROM execution_reports WHERE kind = 'fill' GROUP BY order_id
+            FROM executions GROUP BY order_id
         ) e USING (order_id)
         WHERE o.filled_shares <> coalesce(e.booked, 0)
+    """,
+    "an order's executed shares are those that stand": """
+        SELECT o.order_id::text AS place,
+            coalesce(e.shares, 0) AS expected, o.executed_shares AS found
+        FROM orders o LEFT JOIN (
+            SELECT order_id, sum(shares)::bigint AS shares FROM executions GROUP BY order_id
+        ) e USING (order_id)
+        WHERE o.executed_shares <> coalesce(e.shares, 0)
+    """,
+    "an order's matched shares are those of its fills": """
+        SELECT o.order_id::text AS place,
+            coalesce(e.shares, 0) AS expected, o.matched_shares AS found
+        FROM orders o LEFT JOIN (
+            SELECT order_id, sum(shares)::bigint AS shares
+            FROM execution_reports WHERE kind = 'fill' GROUP BY order_id
+        ) e USING (order_id)
+        WHERE o.matched_shares <> coalesce(e.shares, 0)
+    """,
+    "an order's filled shares are its customer's entries": """
+        SELECT o.order_id::text AS place,
+            coalesce(e.shares, 0) AS expected, o.filled_shares AS found
+        FROM orders o LEFT JOIN order_entries e ON e.order_id = o.order_id AND e.account = 'user'
+        WHERE o.filled_shares <> coalesce(e.shares, 0)
+    """,
+    "an order's filled notional is its customer's entries": """
+        SELECT o.order_id::text AS place,
+            coalesce(e.cents, 0) AS expected, o.filled_notional_cents AS found
+        FROM orders o LEFT JOIN order_entries e ON e.order_id = o.order_id AND e.account = 'user'
+        WHERE o.filled_notional_cents <> coalesce(e.cents, 0)
+    """,
+    "the firm bears what is executed and not the customer's": """
+        SELECT o.order_id::text AS place,
+            o.executed_shares - o.filled_shares AS expected, coalesce(e.shares, 0) AS found
+        FROM orders o LEFT JOIN order_entries e ON e.order_id = o.order_id AND e.account = 'error'
+        WHERE o.executed_shares - o.filled_shares <> coalesce(e.shares, 0)
+    """,
+    "no bust or correction waits for its execution": """
+        SELECT order_id::text AS place, 0::bigint AS expected, count(*) AS found
+        FROM waiting_amendments GROUP BY order_id
     """,
     "a user's event sequence has no gap": """
         SELECT a.user_id AS place, a.event_seq AS expected, coalesce(e.count, 0) AS found

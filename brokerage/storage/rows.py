@@ -9,8 +9,8 @@ from brokerage.domain.risk import AccountState, Caps, OwnOrder, Standing
 ORDER_COLUMNS = (
     "order_id, user_id, symbol, side, order_type, time_in_force, shares, limit_price_cents, "
     "price_cents, send_by, created_at, updated_at, status, outcome, filled_shares, "
-    "filled_notional_cents, executed_shares, final_shares, end_status, external_order_id, reason, "
-    "version"
+    "filled_notional_cents, executed_shares, matched_shares, final_shares, end_status, "
+    "external_order_id, reason, version"
 )
 
 
@@ -34,6 +34,7 @@ def order_from(row: asyncpg.Record) -> Order:
         filled_shares=row["filled_shares"],
         filled_notional_cents=row["filled_notional_cents"],
         executed_shares=row["executed_shares"],
+        matched_shares=row["matched_shares"],
         final_shares=row["final_shares"],
         end_status=OrderStatus(row["end_status"]) if row["end_status"] else None,
         external_order_id=row["external_order_id"],

@@ -14,13 +14,13 @@ route AS (
     INSERT INTO orders (
         user_id, order_id, idempotency_key, symbol, side, order_type, time_in_force, shares,
         limit_price_cents, price_cents, send_by, status, outcome, filled_shares,
-        filled_notional_cents, executed_shares, final_shares, end_status, external_order_id,
-        reason, version, created_at, updated_at
+        filled_notional_cents, executed_shares, matched_shares, final_shares, end_status,
+        external_order_id, reason, version, created_at, updated_at
     ) VALUES (
         :user_id, :order_id, :idempotency_key, :symbol, :side, :order_type, :time_in_force, :shares,
         :limit_price_cents, :price_cents, :send_by, :status, :outcome, :filled_shares,
-        :filled_notional_cents, :executed_shares, :final_shares, :end_status, :external_order_id,
-        :reason, :version::integer, :created_at, :updated_at
+        :filled_notional_cents, :executed_shares, :matched_shares, :final_shares, :end_status,
+        :external_order_id, :reason, :version::integer, :created_at, :updated_at
     ) RETURNING idempotency_key
 )"""
 
@@ -29,7 +29,7 @@ written AS (
     UPDATE orders SET
         status = :status, outcome = :outcome, filled_shares = :filled_shares,
         filled_notional_cents = :filled_notional_cents, executed_shares = :executed_shares,
-        final_shares = :final_shares, end_status = :end_status,
+        matched_shares = :matched_shares, final_shares = :final_shares, end_status = :end_status,
         external_order_id = :external_order_id, reason = :reason, version = :version::integer,
         updated_at = :updated_at
     WHERE user_id = :user_id AND order_id = :order_id AND version = :version::integer - 1
@@ -39,10 +39,11 @@ written AS (
     SELECT :newly_mapped::text, :order_id, :user_id WHERE :newly_mapped::text IS NOT NULL
 ), reported AS (
     INSERT INTO execution_reports
-        (report_id, kind, feed_seq, order_id, user_id, symbol, shares, booked_shares, price_cents,
-         reported_at, settled_at)
+        (report_id, kind, feed_seq, order_id, user_id, symbol, shares, price_cents, booked_shares,
+         booked_cents, amends, reported_at, settled_at)
     SELECT :report_id::text, :report_kind, :feed_seq, :order_id, :user_id, :symbol,
-        :report_shares, :booked_shares, :report_price_cents, :reported_at, :now
+        :report_shares, :report_price_cents, :booked_shares, :booked_cents, :amends, :reported_at,
+        :now
     WHERE :report_id::text IS NOT NULL
 )"""
 
@@ -73,10 +74,11 @@ _CONSEQUENCES: Final = """
     WHERE user_id = :user_id AND order_id = :order_id AND :hold_shares::bigint = 0
 ), posted AS (
     INSERT INTO ledger_entries
-        (user_id, source, leg, account, asset, amount, order_id, booked_at)
-    SELECT :user_id, :source, leg, account, asset, amount, :order_id, :now
-    FROM unnest(:posting_accounts::text[], :posting_assets::text[], :posting_amounts::bigint[])
-        WITH ORDINALITY AS posting (account, asset, amount, leg)
+        (user_id, source, leg, account, asset, amount, cause, order_id, booked_at)
+    SELECT :user_id, :source, leg, account, asset, amount, cause, :order_id, :now
+    FROM unnest(:posting_accounts::text[], :posting_assets::text[], :posting_amounts::bigint[],
+            :posting_causes::text[])
+        WITH ORDINALITY AS posting (account, asset, amount, cause, leg)
 ), replied AS (
     UPDATE idempotency_keys k SET reply_status = :reply_status, reply_body = :reply_body
     FROM written
@@ -105,10 +107,10 @@ CHANGE_ORDER: Final = Statement.of("WITH" + _CHANGED_ORDER + _CONSEQUENCES)
 NOTE_REPORT: Final = Statement.of(
     """
     INSERT INTO execution_reports
-        (report_id, kind, feed_seq, order_id, user_id, symbol, shares, booked_shares, price_cents,
-         reported_at, settled_at)
+        (report_id, kind, feed_seq, order_id, user_id, symbol, shares, price_cents, booked_shares,
+         booked_cents, amends, reported_at, settled_at)
     VALUES (:report_id, :report_kind, :feed_seq, :order_id, :user_id, :symbol, :report_shares,
-        0, :report_price_cents, :reported_at, :now)
+        :report_price_cents, 0, 0, :amends, :reported_at, :now)
     """
 )
 """Remembers a report that changed nothing."""

@@ -23,6 +23,8 @@ from brokerage.domain.errors import InvariantBroken
 from brokerage.domain.ledger import CASH
 from brokerage.domain.orders import Order, Side
 from brokerage.domain.risk import Standing
+from brokerage.storage.alarms import alarm_of_borne
+from brokerage.storage.amendments import Amendments
 from brokerage.storage.pool import Connection, Pool, connection
 from brokerage.storage.rows import ORDER_COLUMNS, books_from, order_from, standing_from
 from brokerage.storage.statements import CHANGE_ORDER, NEW_ORDER, NOTE_REPORT
@@ -59,6 +61,8 @@ class OpenBooks:
         self.known_reports = known_reports
         self.reply: Reply | None = None
         self.seq: int | None = None
+        self.changes: list[Change] = []
+        self.amendments = Amendments(database)
 
     async def store(
         self,
@@ -101,6 +105,7 @@ class OpenBooks:
         if seq is None:
             raise InvariantBroken(f"{order.order_id} is not at version {order.version - 1}")
         self.seq = seq
+        self.changes.append(change)
         self.reply = self.reply or reply
         self.order = order
         self.books = after
@@ -149,13 +154,16 @@ class OrderWriter:
                 raise InvariantBroken(f"user {user_id} has no account")
             placed = row["order"]
             exists = placed is not None and placed["order_id"] is not None
-            yield OpenBooks(
+            opened = OpenBooks(
                 database,
                 books_from(row),
                 order_from(placed) if exists else None,
                 frozenset(row["known_reports"]),
                 None if exists or side is None else standing_from(row, side),
             )
+            yield opened
+        for change in opened.changes:
+            alarm_of_borne(change)
 
     async def free_placing_lock(self, user_id: str, order_id: str) -> None:
         """Let the next order of its user and symbol in, whatever becomes of this one."""
@@ -200,6 +208,7 @@ def _order_values(order: Order) -> dict[str, Any]:
         "filled_shares": order.filled_shares,
         "filled_notional_cents": order.filled_notional_cents,
         "executed_shares": order.executed_shares,
+        "matched_shares": order.matched_shares,
         "final_shares": order.final_shares,
         "end_status": order.end_status.value if order.end_status else None,
         "external_order_id": order.external_order_id,
@@ -221,10 +230,12 @@ def _change_values(change: Change) -> dict[str, Any]:
         "hold_asset": CASH if is_buy else change.order.symbol,
         "hold_shares": change.hold_shares,
         "hold_amount": change.hold_shares * (change.order.price_cents if is_buy else 1),
-        "booked_shares": change.booked_shares,
+        "booked_shares": change.booked.shares,
+        "booked_cents": change.booked.cents,
         "posting_accounts": [posting.account.value for posting in change.postings],
         "posting_assets": [posting.asset for posting in change.postings],
         "posting_amounts": [posting.amount for posting in change.postings],
+        "posting_causes": [posting.cause for posting in change.postings],
     }
 
 
@@ -247,6 +258,7 @@ def _report_values(report: ExecutionReport | None) -> dict[str, Any]:
         "feed_seq": report.feed_seq,
         "report_shares": report.shares,
         "report_price_cents": report.price_cents,
+        "amends": report.execution_id,
         "reported_at": reported_at,
     }
 
@@ -257,5 +269,6 @@ _REPORT_VALUES = (
     "feed_seq",
     "report_shares",
     "report_price_cents",
+    "amends",
     "reported_at",
 )

@@ -96,7 +96,8 @@ async def write_at_once(
 
 
 def _report(name: str, change: Change) -> ExecutionReport | None:
-    return a_fill(name, 4, 19_990, external=name) if change.postings else None
+    shares = change.booked.executed_shares
+    return a_fill(name, shares, 19_990, external=name) if shares else None
 
 
 async def written_by(books: Books, order_id: str, name: str) -> int:

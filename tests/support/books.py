@@ -56,17 +56,21 @@ class NotedBus(Bus):
 class ToldGateway(GatewayClient):
     """Answers with what was put into `replies`, in order, and remembers what it was asked.
 
-    A request for which no answer was put in fails the test.
+    A request for which no answer was put in fails the test. `before_answer` runs while a cancel is
+    on its way.
     """
 
     def __init__(self) -> None:
         self.replies: list[GatewayReply] = []
         self.asked: list[PlaceRequest | CancelRequest | QueryRequest] = []
+        self.before_answer: Callable[[], Awaitable[object]] | None = None
 
     async def place(self, request: PlaceRequest, timeout_seconds: float = 1.0) -> GatewayReply:
         return self._answer(request)
 
     async def cancel(self, request: CancelRequest, timeout_seconds: float = 1.0) -> GatewayReply:
+        if self.before_answer is not None:
+            await self.before_answer()
         return self._answer(request)
 
     async def query(self, request: QueryRequest, timeout_seconds: float = 1.0) -> GatewayReply:

@@ -47,6 +47,37 @@ def a_fill(
     )
 
 
+def a_bust(
+    report_id: str, execution_id: str, *, feed_seq: int = 2, external: str = "x-1"
+) -> ExecutionReport:
+    """The exchange's report that an execution never happened."""
+    return a_correction(report_id, execution_id, 0, 0, feed_seq=feed_seq, external=external)
+
+
+def a_correction(
+    report_id: str,
+    execution_id: str,
+    shares: int,
+    price_cents: int,
+    *,
+    feed_seq: int = 2,
+    external: str = "x-1",
+) -> ExecutionReport:
+    """The exchange's report of what an execution really was; of no shares, it is a bust."""
+    return ExecutionReport(
+        report_id=report_id,
+        kind="correction" if shares else "bust",
+        external_order_id=external,
+        feed_seq=feed_seq,
+        symbol="IBM",
+        shares=shares,
+        price_cents=price_cents,
+        cumulative_shares=shares,
+        at_ms=1_772_452_800_000,
+        execution_id=execution_id,
+    )
+
+
 def an_end(
     status: str, cumulative_shares: int, *, feed_seq: int = 1, external: str = "x-1"
 ) -> ExecutionReport:

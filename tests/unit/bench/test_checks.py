@@ -110,8 +110,10 @@ def _booked(*executions: AuditedExecution) -> Callable[[Audit], Audit]:
         (_order(0, status="pending_cancel"), "order in flight"),
         (_order(0, shares=11), "terms"),
         (_order(0, executed_shares=9), "executed shares"),
-        (_order(0, filled_shares=9), "filled shares"),
-        (_order(0, filled_notional_cents=167_400), "filled notional"),
+        (_order(0, filled_shares=9), "filled shares, and the firm's"),
+        (_order(0, filled_notional_cents=167_400), "filled notional, and the firm's"),
+        (_order(0, borne_shares=1), "filled shares, and the firm's"),
+        (_order(0, borne_cents=-10), "filled notional, and the firm's"),
         (_order(0, external_order_id="X9"), "exchange's order id"),
         (_order(0, order_id="o9"), "order unknown there"),
         (_order(0, order_id="o9"), "order unknown here"),
@@ -134,16 +136,67 @@ def _booked(*executions: AuditedExecution) -> Callable[[Audit], Audit]:
             _booked(replace(OURS.executions[0], booked_shares=3), *OURS.executions[1:]),
             "execution not the customer's",
         ),
-        (_ledger("user", "USD", 19_970_589), "cents of all users"),
+        (_ledger("user", "USD", 19_970_589), "cents of users and firm"),
         (_ledger("user", "USD", 19_970_589), "ledger does not sum to zero"),
-        (_ledger("user", "SPY", 11), "shares of all users"),
+        (_ledger("user", "SPY", 11), "shares of users and firm"),
         (_ledger("error", "SPY", 1), "ledger does not sum to zero"),
+        (_ledger("error", "USD", 1), "cents of users and firm"),
     ],
 )
 def test_a_planted_difference_is_found(plant: Callable[[Audit], Audit], what: str) -> None:
     found = check(plant(OURS), THEIRS)
 
     assert what in {difference.what for difference in found}
+
+
+BUSTED = AuditedOrder(
+    "o5", "bob", "SPY", "buy", 6, 16_800, "filled", 6, 100_470, 0, "X5", None, -6, -100_470
+)
+"""Busted in full after its buyer had sold the shares: they stay his, and the firm owes them."""
+AFTER_A_BUST = replace(
+    OURS,
+    orders=(*OURS.orders, BUSTED),
+    executions=(
+        *OURS.executions,
+        AuditedExecution("E5", "o5", "SPY", 0, 6, 0, amended=True),
+    ),
+    ledger={
+        **OURS.ledger,
+        ("user", "USD"): OURS.ledger["user", "USD"] - 100_470,
+        ("user", "SPY"): OURS.ledger["user", "SPY"] + 6,
+        ("error", "USD"): 100_470,
+        ("error", "SPY"): -6,
+    },
+)
+THEIRS_AFTER_A_BUST = replace(THEIRS, orders=(*THEIRS.orders, _report(BUSTED, "filled", 0)))
+
+
+def test_a_bust_that_the_firm_bears_is_no_difference() -> None:
+    assert check(AFTER_A_BUST, THEIRS_AFTER_A_BUST) == []
+
+
+def test_a_bust_that_is_not_booked_here_is_found() -> None:
+    standing = replace(OURS.executions[0], execution_id="E6")
+
+    found = check(replace(OURS, executions=(*OURS.executions, standing)), THEIRS)
+
+    assert "execution unknown there" in {difference.what for difference in found}
+
+
+def test_a_bust_that_the_exchange_does_not_know_is_found() -> None:
+    busted = replace(OURS.executions[0], shares=0, price_cents=0, amended=True)
+
+    found = check(replace(OURS, executions=(busted, *OURS.executions[1:])), THEIRS)
+
+    assert {"execution", "executed notional"} <= {difference.what for difference in found}
+
+
+def test_what_the_firm_does_not_bear_of_a_bust_is_found() -> None:
+    forgotten = {**AFTER_A_BUST.ledger, ("error", "SPY"): 0, ("clearing", "SPY"): -16}
+
+    found = check(replace(AFTER_A_BUST, ledger=forgotten), THEIRS_AFTER_A_BUST)
+
+    assert found == [Difference("shares of users and firm", "SPY", 16, 10)]
 
 
 def test_an_execution_the_exchange_lists_twice_is_found() -> None:

@@ -2,7 +2,8 @@
 
 Hypothesis plays a user's orders and everything the exchange could report of them, also what a
 correct exchange never would (overfills, fills after the end, prices worse than the limit, fills of
-an order that was proved absent), and looks at all balances after each step.
+an order that was proved absent, corrections beyond the order or its limit), and looks at all
+balances after each step.
 """
 
 from collections import Counter
@@ -22,7 +23,15 @@ from hypothesis.stateful import (
 
 from brokerage.domain import booking
 from brokerage.domain.booking import Books, Change, books_after
-from brokerage.domain.ledger import CASH, LedgerAccount, opening_postings
+from brokerage.domain.corrections import Amendment, amend
+from brokerage.domain.ledger import (
+    CASH,
+    LedgerAccount,
+    Posting,
+    allocation_of,
+    allocation_postings,
+    opening_postings,
+)
 from brokerage.domain.orders import Order, OrderStatus, Side
 from tests.support.orders import NOON, an_order
 
@@ -45,6 +54,7 @@ class AnyHistory(RuleBasedStateMachine):
     """One user with cash and two symbols."""
 
     orders = Bundle("orders")
+    executions = Bundle("executions")
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,12 +64,14 @@ class AnyHistory(RuleBasedStateMachine):
         self.shares: Counter[str] = Counter()
         self.held_shares: Counter[str] = Counter()
         self.ledger: Counter[tuple[LedgerAccount, str]] = Counter()
-        self.executed_cents = 0
-        self.executions = 0
+        self.standing_cents: dict[str, int] = {}
+        self.legs: dict[str, list[Posting]] = {}
+        self.order_of: dict[str, str] = {}
+        self.reports = 0
 
     @initialize(
         cash=st.integers(min_value=0, max_value=1_500),
-        shares=st.integers(min_value=0, max_value=20),
+        shares=st.integers(min_value=0, max_value=8),
     )
     def open_account(self, cash: int, shares: int) -> None:
         """Post an endowment."""
@@ -172,18 +184,55 @@ class AnyHistory(RuleBasedStateMachine):
         if order.is_open and order.end_status is None:
             self.store(booking.end(order, self.books(order), status, final, None, NOON))
 
-    @rule(order_id=orders, shares=SHARES, price=PRICES)
-    def execute(self, order_id: str, shares: int, price: int) -> None:
+    @rule(target=executions, order_id=orders, shares=SHARES, price=PRICES)
+    def execute(self, order_id: str, shares: int, price: int) -> str:
         """The exchange reports an execution: of any order, of any size, at any price."""
         order = self.current(order_id)
-        self.executions += 1
-        self.executed_cents += shares * price * (1 if order.side is Side.BUY else -1)
-        change = booking.settle(
-            order, self.books(order), f"e-{self.executions}", shares, price, NOON
-        )
+        execution_id = self.new_report(order, shares, price)
+        change = booking.settle(order, self.books(order), execution_id, shares, price, NOON)
         self.store(change)
+        self.legs[execution_id] = list(change.postings)
+        self.order_of[execution_id] = order_id
         assert change.order.executed_shares == order.executed_shares + shares
         assert 0 <= change.booked_shares <= shares
+        return execution_id
+
+    @rule(execution_id=executions)
+    def bust(self, execution_id: str) -> None:
+        """The exchange takes an execution back, or says so once more."""
+        self.amend(execution_id, 0, 0)
+
+    @rule(execution_id=executions, shares=SHARES, price=PRICES)
+    def correct(self, execution_id: str, shares: int, price: int) -> None:
+        """The exchange corrects an execution: to any size, to any price, also one it busted."""
+        self.amend(execution_id, shares, price)
+
+    def amend(self, execution_id: str, shares: int, price: int) -> None:
+        """Book what the exchange makes of an execution; it is what was last said of it."""
+        order = self.current(self.order_of[execution_id])
+        standing = allocation_of(order.side, self.legs[execution_id])
+        self.standing_cents[execution_id] = self.signed(order, shares * price)
+        report_id = self.new_report(order, 0, 0)
+        amendment = Amendment(report_id, execution_id, shares, price)
+        change = amend(order, self.books(order), standing, amendment, NOON)
+        self.store(change)
+        self.legs[execution_id] += change.postings
+        booked = allocation_of(order.side, self.legs[execution_id])
+        told = allocation_postings(order.side, order.symbol, change.booked)
+        assert booked == allocation_of(order.side, told)
+        assert (booked.executed_shares, booked.executed_cents) == (shares, shares * price)
+        assert 0 <= booked.shares <= max(standing.shares, shares)
+
+    def new_report(self, order: Order, shares: int, price: int) -> str:
+        """A new id of the exchange, for an execution of so much."""
+        self.reports += 1
+        self.standing_cents[f"e-{self.reports}"] = self.signed(order, shares * price)
+        return f"e-{self.reports}"
+
+    @staticmethod
+    def signed(order: Order, amount: int) -> int:
+        """Below zero for a sale."""
+        return amount if order.side is Side.BUY else -amount
 
     @rule(order_id=consumes(orders))
     def forget(self, order_id: str) -> None:
@@ -211,29 +260,33 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def a_hold_lasts_as_long_as_its_order_needs_it(self) -> None:
-        """A live order holds all it still wants; an ending one what is not booked; others none."""
+        """A live order holds what may still come; an ending one what is not booked; others none."""
         for kept in self.kept.values():
             order = kept.order
-            assert 0 <= kept.hold_shares <= order.remaining_shares
+            assert 0 <= kept.hold_shares <= order.leaves_shares <= order.remaining_shares
             if not order.is_open:
                 assert kept.hold_shares == 0
-            elif order.end_status is None and not kept.failed_once:
-                assert kept.hold_shares == order.remaining_shares
+            elif not kept.failed_once:
+                unbooked = (order.final_shares or 0) - order.executed_shares
+                ended = order.end_status is not None
+                needed = min(order.leaves_shares, unbooked) if ended else order.leaves_shares
+                assert kept.hold_shares == needed
 
     @invariant()
     def every_order_is_what_its_numbers_say(self) -> None:
-        """Filled exactly when it has all its shares, and over when nothing more can come."""
+        """Filled when it had all its shares, and over when nothing more can come."""
         for kept in self.kept.values():
             order = kept.order
             assert 0 <= order.filled_shares <= order.shares
-            assert order.executed_shares >= order.filled_shares
-            assert (order.status is S.FILLED) == (order.filled_shares == order.shares)
+            assert max(order.filled_shares, order.executed_shares) <= order.matched_shares
+            assert order.status is S.FILLED or order.filled_shares < order.shares
+            assert order.status is not S.FILLED or not order.leaves_shares
             assert order.filled_notional_cents >= order.filled_shares  # a share is a cent or more
             if order.side is Side.BUY:
                 assert order.filled_notional_cents <= order.filled_shares * order.price_cents
             else:
                 assert order.filled_notional_cents >= order.filled_shares * order.price_cents
-            if order.executed_shares >= order.shares:
+            if not order.leaves_shares:
                 assert not order.is_open
             if order.end_status is not None and order.executed_shares >= (order.final_shares or 0):
                 assert not order.is_open
@@ -249,8 +302,8 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def nothing_that_was_executed_is_lost(self) -> None:
-        """Clearing owes every cent that moved; the firm has what no customer could take."""
-        assert self.ledger[LedgerAccount.CLEARING, CASH] == self.executed_cents
+        """Clearing owes every cent that moved; the firm has what no customer could take or give."""
+        assert self.ledger[LedgerAccount.CLEARING, CASH] == sum(self.standing_cents.values())
         for symbol in SYMBOLS:
             assert self.ledger[LedgerAccount.ERROR, symbol] == sum(
                 (kept.order.executed_shares - kept.order.filled_shares)

@@ -9,11 +9,16 @@ from hypothesis import strategies as st
 
 from brokerage.domain.ledger import (
     CASH,
+    Borne,
+    ErrorCause,
     LedgerAccount,
     Posting,
+    allocate,
+    allocation_of,
+    allocation_postings,
     charged_price_cents,
-    execution_postings,
     opening_postings,
+    reversed_postings,
     user_amount,
 )
 from brokerage.domain.orders import Side
@@ -36,13 +41,20 @@ def of(postings: Iterable[Posting], account: LedgerAccount, asset: str) -> int:
     return sum(leg.amount for leg in postings if (leg.account, leg.asset) == (account, asset))
 
 
+def executed(side: Side, shares: int, booked: int, price: int, limit: int) -> tuple[Posting, ...]:
+    """The postings of an execution of IBM; what is not booked for the customer is an overfill."""
+    rest = shares - booked
+    over = Borne(ErrorCause.OVERFILL, rest, rest * price)
+    return allocation_postings(side, "IBM", allocate(side, shares, booked, price, limit, over))
+
+
 @given(SIDES, SHARES, SHARES, PRICES, PRICES)
 def test_an_execution_sums_to_zero_in_every_asset(
     side: Side, shares: int, wanted: int, price: int, limit: int
 ) -> None:
     booked = min(shares, wanted)
 
-    postings = execution_postings(side, "IBM", shares, booked, price, limit)
+    postings = executed(side, shares, booked, price, limit)
 
     assert sums(postings) == {0}
     assert all(posting.amount for posting in postings)
@@ -52,7 +64,7 @@ def test_an_execution_sums_to_zero_in_every_asset(
 def test_the_customer_never_pays_more_nor_gets_less_than_the_limit(
     side: Side, shares: int, price: int, limit: int
 ) -> None:
-    postings = execution_postings(side, "IBM", shares, shares, price, limit)
+    postings = executed(side, shares, shares, price, limit)
 
     cash = user_amount(postings, CASH)
     if side is Side.BUY:
@@ -67,14 +79,14 @@ def test_the_clearing_account_owes_what_was_executed(
 ) -> None:
     sign = 1 if side is Side.BUY else -1
 
-    postings = execution_postings(side, "IBM", shares, min(shares, wanted), price, limit)
+    postings = executed(side, shares, min(shares, wanted), price, limit)
 
     assert of(postings, LedgerAccount.CLEARING, CASH) == sign * shares * price
     assert of(postings, LedgerAccount.CLEARING, "IBM") == -sign * shares
 
 
 def test_a_price_within_the_limit_concerns_the_customer_alone() -> None:
-    postings = execution_postings(Side.BUY, "IBM", 4, 4, 19_990, 20_000)
+    postings = executed(Side.BUY, 4, 4, 19_990, 20_000)
 
     assert set(postings) == {
         Posting(LedgerAccount.USER, CASH, -79_960),
@@ -91,18 +103,40 @@ def test_a_price_within_the_limit_concerns_the_customer_alone() -> None:
 def test_the_firm_bears_what_is_worse_than_the_limit(
     side: Side, price: int, customer: int, firm: int
 ) -> None:
-    postings = execution_postings(side, "IBM", 4, 4, price, 20_000)
+    postings = executed(side, 4, 4, price, 20_000)
 
     assert user_amount(postings, CASH) == customer
     assert of(postings, LedgerAccount.ERROR, CASH) == firm
 
 
 def test_shares_that_are_not_the_customers_are_the_firms() -> None:
-    postings = execution_postings(Side.BUY, "IBM", 10, 4, 20_000, 20_000)
+    postings = executed(Side.BUY, 10, 4, 20_000, 20_000)
 
     assert user_amount(postings, "IBM") == 4
     assert of(postings, LedgerAccount.ERROR, "IBM") == 6
     assert of(postings, LedgerAccount.ERROR, CASH) == -6 * 20_000
+
+
+@given(SIDES, SHARES, SHARES, PRICES, PRICES)
+def test_an_execution_can_be_told_from_its_postings_and_taken_back_leg_by_leg(
+    side: Side, shares: int, wanted: int, price: int, limit: int
+) -> None:
+    postings = executed(side, shares, min(shares, wanted), price, limit)
+
+    allocation = allocation_of(side, postings)
+    taken_back = allocation_of(side, (*postings, *reversed_postings(postings)))
+
+    assert set(allocation_postings(side, "IBM", allocation)) == set(postings)
+    assert (allocation.executed_shares, allocation.executed_cents) == (shares, shares * price)
+    assert (taken_back.shares, taken_back.cents, taken_back.borne) == (0, 0, ())
+
+
+@given(SIDES, SHARES, SHARES, PRICES, PRICES)
+def test_only_what_the_firm_bears_has_a_cause(
+    side: Side, shares: int, wanted: int, price: int, limit: int
+) -> None:
+    for posting in executed(side, shares, min(shares, wanted), price, limit):
+        assert (posting.account is LedgerAccount.ERROR) == (posting.cause is not None)
 
 
 def test_the_charged_price_is_the_better_of_execution_and_limit() -> None:

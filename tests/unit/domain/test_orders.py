@@ -18,7 +18,9 @@ S = OrderStatus
 def order_in(status: OrderStatus) -> Order:
     """An order that may have that status: with the shares filled that it says."""
     filled = {S.FILLED: 10, S.PARTIALLY_FILLED: 4}.get(status, 0)
-    return an_order(status=status, filled_shares=filled, executed_shares=filled)
+    return an_order(
+        status=status, filled_shares=filled, executed_shares=filled, matched_shares=filled
+    )
 
 
 def test_a_refused_order_keeps_the_reason_and_expects_no_execution() -> None:
@@ -68,7 +70,7 @@ def test_an_acknowledgement_leaves_a_later_status(status: OrderStatus) -> None:
 
 def test_a_refused_cancel_makes_the_order_live_again_as_far_as_it_is_filled() -> None:
     untouched = orders.request_cancel(an_order(), NOON)
-    begun = replace(untouched, filled_shares=3, executed_shares=3)
+    begun = replace(untouched, filled_shares=3, executed_shares=3, matched_shares=3)
 
     assert orders.refuse_cancel(untouched, LATER).status is S.SUBMITTED
     assert orders.refuse_cancel(begun, LATER).status is S.PARTIALLY_FILLED
@@ -183,7 +185,7 @@ def test_an_end_as_filled_waits_for_the_fills() -> None:
 
 def test_an_order_that_the_customer_did_not_get_in_full_is_not_called_filled() -> None:
     begun = order_in(S.PARTIALLY_FILLED)
-    borne_by_the_firm = replace(begun, executed_shares=10)
+    borne_by_the_firm = replace(begun, executed_shares=10, matched_shares=10)
 
     at_once = orders.end(borne_by_the_firm, S.FILLED, 10, None, LATER)
     ending = orders.end(begun, S.FILLED, 10, None, NOON)

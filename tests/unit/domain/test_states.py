@@ -39,6 +39,7 @@ class Happening:
     filled: int = 0
     executed: int = 0
     final: int = 10
+    matched: int | None = None
 
 
 def _execution(shares: int, booked: int) -> Callable[[Order], Order]:
@@ -47,6 +48,10 @@ def _execution(shares: int, booked: int) -> Callable[[Order], Order]:
 
 def _end(status: OrderStatus, final: int) -> Callable[[Order], Order]:
     return lambda order: orders.end(order, status, final, None, LATER)
+
+
+def _amendment(event: Event, shares: int, booked: int) -> Callable[[Order], Order]:
+    return lambda order: orders.amend_execution(order, event, shares, booked, 0, LATER)
 
 
 def _event(event: Event) -> Callable[[Order], Order]:
@@ -94,8 +99,16 @@ HAPPENINGS: Final[Mapping[Event, tuple[Happening, ...]]] = {
         Happening(_end(S.EXPIRED, 0)),
         Happening(_end(S.EXPIRED, 4), filled=4, executed=4),
     ),
-    Event.BUSTED: (Happening(_event(Event.BUSTED)),),
-    Event.CORRECTED: (Happening(_event(Event.CORRECTED)),),
+    Event.BUSTED: (
+        Happening(_event(Event.BUSTED)),
+        Happening(_amendment(Event.BUSTED, -4, -4), filled=4, executed=4),
+        Happening(_amendment(Event.BUSTED, -4, -1), filled=4, executed=4),
+    ),
+    Event.CORRECTED: (
+        Happening(_event(Event.CORRECTED)),
+        Happening(_amendment(Event.CORRECTED, 1, 1), filled=4, executed=4, matched=6),
+        Happening(_amendment(Event.CORRECTED, -1, -1), filled=4, executed=4),
+    ),
 }
 
 ALL_WAYS: Final = [
@@ -107,7 +120,12 @@ ALL_WAYS: Final = [
 
 def order_before(status: OrderStatus, way: Happening) -> Order:
     """An order of ten shares, in this status, of which so much is filled and executed."""
-    return an_order(status=status, filled_shares=way.filled, executed_shares=way.executed)
+    return an_order(
+        status=status,
+        filled_shares=way.filled,
+        executed_shares=way.executed,
+        matched_shares=way.executed if way.matched is None else way.matched,
+    )
 
 
 @pytest.mark.parametrize(("status", "event", "way"), ALL_WAYS)
@@ -168,6 +186,54 @@ def test_an_execution_of_an_ending_order_completes_it_when_all_are_there(
     after = orders.record_execution(ending, shares, booked, 19_990, LATER)
 
     assert after.status is TRANSITIONS[event][status]
+
+
+@pytest.mark.parametrize("status", sorted(OPEN - {S.PENDING}))
+def test_an_order_whose_last_share_is_matched_is_filled_whatever_was_busted_of_it(
+    status: OrderStatus,
+) -> None:
+    # Four of ten were busted; the exchange does not put them back on its book.
+    begun = an_order(status=status, matched_shares=4)
+
+    assert orders.record_execution(begun, 6, 6, 19_990, LATER).status is S.FILLED
+    assert orders.record_execution(begun, 6, 5, 19_990, LATER).status is S.CANCELLED
+
+
+@pytest.mark.parametrize("status", sorted(set(OrderStatus) - {S.PENDING, S.REJECTED}))
+def test_a_correction_may_bring_the_last_share(status: OrderStatus) -> None:
+    short = an_order(status=status, filled_shares=8, executed_shares=8, matched_shares=10)
+
+    assert orders.amend_execution(short, Event.CORRECTED, 2, 2, 0, LATER).status is S.FILLED
+
+
+@pytest.mark.parametrize("status", sorted(OPEN - {S.PENDING}))
+def test_what_is_taken_back_from_an_ending_order_is_not_waited_for(status: OrderStatus) -> None:
+    ending = an_order(
+        status=status,
+        end_status=S.CANCELLED,
+        final_shares=7,
+        filled_shares=4,
+        executed_shares=4,
+        matched_shares=4,
+    )
+
+    busted = orders.amend_execution(ending, Event.BUSTED, -4, -4, -80_000, LATER)
+    ended = orders.record_execution(busted, 3, 3, 19_990, LATER)
+
+    assert (busted.status, busted.final_shares) == (status, 3)
+    assert (ended.status, ended.is_settled) == (S.CANCELLED, True)
+
+
+@pytest.mark.parametrize(
+    ("shares", "booked"), [(-5, -4), (-4, -5), (-4, 7), (1, 2)], ids=lambda count: f"{count:+}"
+)
+def test_no_more_is_taken_back_than_there_is_and_no_more_given_than_was_matched(
+    shares: int, booked: int
+) -> None:
+    order = an_order(status=S.SUBMITTED, filled_shares=4, executed_shares=4, matched_shares=4)
+
+    with pytest.raises(InvariantBroken, match="amended"):
+        orders.amend_execution(order, Event.CORRECTED, shares, booked, 0, LATER)
 
 
 def test_the_table_names_every_pair_and_the_tests_every_event() -> None:

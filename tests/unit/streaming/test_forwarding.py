@@ -1,5 +1,4 @@
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -51,17 +50,19 @@ def test_end_travels_under_the_order_it_ends() -> None:
     assert (report.status, report.reason) == ("expired", "the day ended")
 
 
-def test_bust_and_correction_travel_as_the_exchange_said_them() -> None:
+def test_bust_and_correction_travel_under_their_own_ids_and_name_the_execution() -> None:
     bust = entry_of(Bust(5, "B1", "E3", "X7", "account", "AAPL", 8, 99), "s1")
     correction = entry_of(
         Correction(6, "C1", "E3", "X7", "account", "AAPL", 15_001, 4, 8, 99), "s1"
     )
 
-    assert (bust.subject, bust.message_id) == ("executions.bust.X7", "bust:B1")
-    assert json.loads(bust.payload)["executionId"] == "E3"
-    assert (correction.subject, correction.message_id) == (
-        "executions.correction.X7",
-        "correction:C1",
+    assert (bust.subject, bust.message_id) == ("executions.bust.X7", "B1")
+    assert msgspec.json.decode(bust.payload, type=ExecutionReport) == ExecutionReport(
+        "B1", "bust", "X7", 5, "AAPL", 0, 0, 8, 99, execution_id="E3"
+    )
+    assert (correction.subject, correction.message_id) == ("executions.correction.X7", "C1")
+    assert msgspec.json.decode(correction.payload, type=ExecutionReport) == ExecutionReport(
+        "C1", "correction", "X7", 6, "AAPL", 4, 15_001, 8, 99, execution_id="E3"
     )
 
 
