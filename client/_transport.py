@@ -99,7 +99,9 @@ class Transport:
             await self.sleep(delay_seconds)
 
     @asynccontextmanager
-    async def stream(self, method: str, path: str, *, json: Any) -> AsyncIterator[httpx.Response]:
+    async def stream(
+        self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[httpx.Response]:
         """Open a response whose body is read as it comes; one attempt, no deadline on its length.
 
         Raises a SherwoodError if it is not a success, also for a connection lost inside the block.
@@ -110,7 +112,11 @@ class Transport:
             read=None,  # the reader of the stream knows how often a heartbeat is due
         )
         request = self._http.build_request(
-            method, path, json=json, timeout=timeout, headers={"Accept": "text/event-stream"}
+            method,
+            path,
+            json=json,
+            timeout=timeout,
+            headers={"Accept": "text/event-stream", **(headers or {})},
         )
         try:
             async with asyncio.timeout(self._policy.attempt_timeout_seconds):

@@ -24,6 +24,7 @@ from client._session import Session, Wiring
 from client.asking import clock
 from client.cancelling import cancel_everything, exit_code_of_all
 from client.errors import OutcomeUnknown, SherwoodError
+from client.events import events
 from client.exit_codes import MEANINGS, ExitCode, exit_code_of_cancelled, exit_code_of_placed
 from client.models import ListedSymbol, Order, OrderPage, Position, SymbolPage, TimeInForce
 from client.render import (
@@ -260,11 +261,22 @@ def orders(
         session.note(f"there are more; --limit {limit * 2} shows them")
 
 
+app.command()(events)
+
+
 @app.command()
-def portfolio(context: typer.Context, user: UserOption = None, as_json: JsonOption = False) -> None:
+def portfolio(
+    context: typer.Context,
+    as_of: Annotated[
+        int | None,
+        typer.Option("--as-of", metavar="SEQ", min=0, help="As it was after this order event."),
+    ] = None,
+    user: UserOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show cash, what open orders hold of it, and positions."""
     session = _session(context, as_json=as_json, user=user)
-    answer = session.run(lambda sherwood: sherwood.portfolio())
+    answer = session.run(lambda sherwood: sherwood.portfolio(as_of_seq=as_of))
     if as_json:
         session.show_json(answer)
     else:

@@ -48,6 +48,7 @@ from client.models import (
     Window,
 )
 from client.operations import Operations
+from client.order_events import OrderEventPage, OrderEventStream
 from client.prices import PriceStream
 from client.retry import Backoff, Retry, RetryPolicy
 
@@ -184,9 +185,32 @@ class Sherwood:
         params = {name: value for name, value in asked.items() if value is not None}
         return read(await self._transport.request("GET", "/orders", params=params), OrderPage)
 
-    async def portfolio(self) -> Portfolio:
-        """Return cash, holds and positions."""
-        return read(await self._transport.request("GET", "/portfolio"), Portfolio)
+    async def order_events(
+        self, after: int = 0, *, limit: int | None = None, order_id: UUID | None = None
+    ) -> OrderEventPage:
+        """Return what happened to the user's orders, or to one of them, after the event `after`."""
+        asked: dict[str, str | int | None] = {
+            "after": after,
+            "limit": limit,
+            "orderId": None if order_id is None else str(order_id),
+        }
+        params = {name: value for name, value in asked.items() if value is not None}
+        response = await self._transport.request("GET", "/orders/events", params=params)
+        return read(response, OrderEventPage)
+
+    def follow_orders(self, after: int | None = None) -> OrderEventStream:
+        """Return what happens to the user's orders after an event (0: all), or from now on.
+
+        Close it (`contextlib.aclosing`) when done. See `client.order_events`.
+        """
+        return OrderEventStream(self._transport, after)
+
+    async def portfolio(self, *, as_of_seq: int | None = None) -> Portfolio:
+        """Return cash, holds and positions, as they were right after an order event if it is named;
+        then without prices. Raises Refused for an event that never was.
+        """
+        params = {} if as_of_seq is None else {"asOfSeq": as_of_seq}
+        return read(await self._transport.request("GET", "/portfolio", params=params), Portfolio)
 
     async def symbols(self, *, cursor: str | None = None) -> SymbolPage:
         """Return a page of the directory with the newest prices."""
