@@ -1,8 +1,15 @@
 """What operators may ask for, as `sherwood.ops`; needs a token with the scope `operator`."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote
+
 from client._answers import read
 from client._transport import Transport
 from client.models import Answer
+
+AccountState = Literal["active", "close-only", "frozen"]
 
 
 class Limit(Answer, frozen=True, kw_only=True):
@@ -20,14 +27,89 @@ class LimitPage(Answer, frozen=True, kw_only=True):
     next_cursor: str | None = None
 
 
+class Account(Answer, frozen=True, kw_only=True):
+    """An account and what it may do; order events after `as_of_seq` were decided in this state."""
+
+    user_id: str
+    state: str
+    opened_at: datetime
+    as_of_seq: int
+
+
+class Act(Answer, frozen=True, kw_only=True):
+    """One change by an operator; `before` and `after` are None where there was, or is, no value."""
+
+    id: int
+    at: datetime
+    operator: str
+    address: str
+    act: str
+    reason: str
+    subject: str | None = None
+    before: int | str | None = None
+    after: int | str | None = None
+
+
+class ActPage(Answer, frozen=True, kw_only=True):
+    """Changes, newest first; `next_cursor` asks for the page after this one."""
+
+    items: tuple[Act, ...]
+    next_cursor: str | None = None
+
+
 class Operations:
-    """The operators' part of one Sherwood. Every method raises SherwoodError."""
+    """The operators' part of one Sherwood. Every method raises SherwoodError.
+
+    A change needs a reason and is kept with it; one that is repeated because its answer was lost is
+    kept twice.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     async def limits(self, *, subject: str | None = None, cursor: str | None = None) -> LimitPage:
         """Return a page of the limits; only those of `subject`, a user or a symbol, if given."""
-        asked = {"subject": subject, "cursor": cursor}
-        params = {name: value for name, value in asked.items() if value is not None}
+        params = _given(subject=subject, cursor=cursor)
         return read(await self._transport.request("GET", "/ops/limits", params=params), LimitPage)
+
+    async def set_limit(
+        self, name: str, value: int, *, reason: str, subject: str | None = None
+    ) -> Limit:
+        """Set everybody's limit, or that of one user or symbol. Raises NotFound, Refused."""
+        body = {"value": value, "reason": reason}
+        path = _limit_path(name, subject)
+        return read(await self._transport.request("PUT", path, json=body), Limit)
+
+    async def drop_limit(self, name: str, subject: str, *, reason: str) -> None:
+        """Let everybody's limit count for `subject` again. Raises NotFound if it had none."""
+        path = _limit_path(name, subject)
+        await self._transport.request("DELETE", path, json={"reason": reason})
+
+    async def account(self, user: str) -> Account:
+        """Return an account. Raises NotFound."""
+        return read(await self._transport.request("GET", _account_path(user)), Account)
+
+    async def set_account_state(self, user: str, state: AccountState, *, reason: str) -> Account:
+        """Say what an account may do from its next order on. Raises NotFound."""
+        body = {"state": state, "reason": reason}
+        return read(await self._transport.request("PUT", _account_path(user), json=body), Account)
+
+    async def acts(
+        self, *, subject: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> ActPage:
+        """Return a page of what operators changed, newest first; about `subject` only, if given."""
+        params = _given(subject=subject, limit=limit, cursor=cursor)
+        return read(await self._transport.request("GET", "/ops/acts", params=params), ActPage)
+
+
+def _given(**asked: Any) -> Mapping[str, str | int]:
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _limit_path(name: str, subject: str | None) -> str:
+    path = f"/ops/limits/{quote(name, safe='')}"
+    return path if subject is None else f"{path}/{quote(subject, safe='')}"
+
+
+def _account_path(user: str) -> str:
+    return f"/ops/accounts/{quote(user, safe='')}"

@@ -98,6 +98,16 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "operator-only": ProblemKind(
         403, "Only operators may do this", False, "Use a token with the scope `operator`."
     ),
+    "account-not-found": ProblemKind(
+        404, "No such account", False, "A user's account is opened before its state can be set."
+    ),
+    "limit-not-found": ProblemKind(404, "No such limit", False, "See `GET /ops/limits`."),
+    "limit-out-of-bounds": ProblemKind(
+        422,
+        "The value is none that this limit may have",
+        False,
+        "Choose one from `minimum` to `maximum`.",
+    ),
     "ticket-invalid": ProblemKind(
         401,
         "The ticket opens no stream",

@@ -17,8 +17,7 @@ class Subject(StrEnum):
 class LimitKind:
     """What may be set: a whole number from `minimum` to `maximum`, for everybody or one `subject`.
 
-    The maxima keep every product of two limits within the database's integers; the rates' minimum
-    is one because a rate of nothing is a ban, and that is what account states are for.
+    Nothing can be taken where the limit is zero: a symbol without buys, a user without orders.
     """
 
     subject: Subject | None
@@ -30,17 +29,13 @@ _SHARES_MAX: Final = 1_000_000_000
 _CENTS_MAX: Final = 10**15
 _PER_SECOND_MAX: Final = 1_000_000
 
-ORDER_SHARES: Final = "order-shares"
-ORDER_NOTIONAL_CENTS: Final = "order-notional-cents"
-POSITION_SHARES: Final = "position-shares"
-
 LIMITS: Final[Mapping[str, LimitKind]] = {
-    ORDER_SHARES: LimitKind(Subject.USER, 0, _SHARES_MAX),
-    ORDER_NOTIONAL_CENTS: LimitKind(Subject.USER, 0, _CENTS_MAX),
-    POSITION_SHARES: LimitKind(Subject.SYMBOL, 0, _SHARES_MAX),
-    "user-orders-per-second": LimitKind(Subject.USER, 1, _PER_SECOND_MAX),
+    "order-shares": LimitKind(Subject.USER, 0, _SHARES_MAX),
+    "order-notional-cents": LimitKind(Subject.USER, 0, _CENTS_MAX),
+    "position-shares": LimitKind(Subject.SYMBOL, 0, _SHARES_MAX),
+    "user-orders-per-second": LimitKind(Subject.USER, 0, _PER_SECOND_MAX),
     "user-orders-burst": LimitKind(Subject.USER, 1, _PER_SECOND_MAX),
-    "symbol-orders-per-second": LimitKind(Subject.SYMBOL, 1, _PER_SECOND_MAX),
-    "global-orders-per-second": LimitKind(None, 1, _PER_SECOND_MAX),
+    "symbol-orders-per-second": LimitKind(Subject.SYMBOL, 0, _PER_SECOND_MAX),
+    "global-orders-per-second": LimitKind(None, 0, _PER_SECOND_MAX),
 }
 """By name, as in the table `limits`."""
