@@ -1,8 +1,8 @@
 """What the workflow of an order does to the books: take it in, book reports, note a cancel."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -18,22 +18,14 @@ from brokerage.contracts.commands import (
     SettleResult,
     StartOrder,
 )
-from brokerage.domain import booking, prices, risk
+from brokerage.contracts.placements import new_order
+from brokerage.domain import booking, risk
 from brokerage.domain.errors import Rejected
-from brokerage.domain.orders import (
-    Order,
-    OrderStatus,
-    OrderType,
-    Side,
-    TimeInForce,
-)
+from brokerage.domain.orders import Order, OrderStatus
 from brokerage.domain.risk import Standing
 
 if TYPE_CHECKING:
     from brokerage.storage.writes import OrderWriter
-
-SEND_BY_SECONDS: Final = 10
-"""An order that is not at the exchange this long after its claim is never sent any more."""
 
 
 def state_of(order: Order, reply: Reply | None = None, created: bool = False) -> OrderState:
@@ -119,29 +111,6 @@ class OrderActivities:
         if books.seq is not None:
             await self._notices.order_changed(request.user_id, books.seq)
         return state_of(order, books.reply)
-
-
-def new_order(start: StartOrder) -> Order:
-    """The order a request asks for, with every term that will be sent."""
-    side = Side(start.side)
-    order_type = OrderType.MARKET if start.limit_price_cents is None else OrderType.LIMIT
-    created_at = datetime.fromtimestamp(start.claimed_at_ms / 1000, UTC)
-    return Order(
-        order_id=start.order_id,
-        user_id=start.user_id,
-        symbol=start.symbol,
-        side=side,
-        order_type=order_type,
-        time_in_force=TimeInForce(start.time_in_force),
-        shares=start.shares,
-        limit_price_cents=start.limit_price_cents,
-        price_cents=prices.sent_price_cents(
-            side, order_type, start.limit_price_cents, start.last_price_cents
-        ),
-        send_by=created_at + timedelta(seconds=SEND_BY_SECONDS),
-        created_at=created_at,
-        updated_at=created_at,
-    )
 
 
 def _admitted(

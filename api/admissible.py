@@ -12,6 +12,7 @@ from api.node import NodeState
 from api.schemas import PlaceOrder
 from brokerage.bus.beat import Trading
 from brokerage.bus.connection import BusUnavailable
+from brokerage.bus.tick import Tick
 
 HALT_SECONDS: Final = 30
 """Nobody says how long a halt lasts: ask again after this time."""
@@ -29,9 +30,9 @@ def check_terms(node: NodeState, order: PlaceOrder) -> None:
         raise ProblemError("invalid-time-in-force", "a market order cannot be `gtc`")
 
 
-async def last_price_cents(node: NodeState, symbol: str) -> int:
-    """The price everything about a new order is decided with; raises `ProblemError` where no order
-    of the symbol may be taken at this moment.
+async def last_tick(node: NodeState, symbol: str) -> Tick:
+    """The tick with whose price everything about a new order is decided; raises `ProblemError`
+    where no order of the symbol may be taken at this moment.
     """
     beat = node.hub.beat
     if beat is None:
@@ -43,7 +44,7 @@ async def last_price_cents(node: NodeState, symbol: str) -> int:
         raise ProblemError("unavailable", "the last price cannot be read now") from error
     if tick is None:
         raise ProblemError("no-price", f"{symbol} has not traded yet")
-    return tick.price_cents
+    return tick
 
 
 def check_trading(trading: Trading, symbol: str, now_seconds: float) -> None:

@@ -24,6 +24,7 @@ from api.routes import (
     ops,
     order_events,
     orders,
+    preview,
     prices,
     streams,
 )
@@ -83,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Frame, order_rates=state.order_rates)
     install_error_handlers(app)
     app.include_router(orders.router)
+    app.include_router(preview.router)
     app.include_router(order_events.router)
     app.include_router(account.router)
     app.include_router(prices.router)

@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import Response
 
 from api import claiming
-from api.admissible import check_terms, last_price_cents
+from api.admissible import check_terms, last_tick
 from api.bodies import json_response
 from api.claiming import Placement
 from api.errors import RETRY_AFTER_SECONDS, ProblemError
@@ -28,7 +28,7 @@ async def place_order(node: NodeState, placement: Placement) -> Response:
     """The answer to `POST /order`; raises `ProblemError` or what the parts raise when away."""
     try:
         check_terms(node, placement.order)
-        price_cents = await last_price_cents(node, placement.order.symbol)
+        tick = await last_tick(node, placement.order.symbol)
     except ProblemError as refusal:
         # A replay comes before a refusal that was not there when the order was placed.
         return await _known_answer(node, placement, refusal)
@@ -36,7 +36,7 @@ async def place_order(node: NodeState, placement: Placement) -> Response:
         full = ProblemError("overloaded", "too many placements are under way at this node")
         return await _known_answer(node, placement, full)
     with node.temporal.under_way():
-        return await _admit(node, placement, price_cents)
+        return await _admit(node, placement, tick.price_cents)
 
 
 async def _admit(node: NodeState, placement: Placement, price_cents: int) -> Response:

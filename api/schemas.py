@@ -157,9 +157,12 @@ class PositionBody(BaseModel):
 
 
 class PortfolioBody(BaseModel):
-    """Cash and positions of one moment; the total is null while a price is missing."""
+    """Cash and positions of one moment; the total is null while a price is missing. The state is
+    null where the past is asked for.
+    """
 
     userId: str
+    state: Literal["active", "close-only", "frozen"] | None
     cashInCents: int
     heldCashInCents: int
     buyingPowerInCents: int

@@ -27,6 +27,7 @@ from client.errors import OutcomeUnknown, SherwoodError
 from client.events import events
 from client.exit_codes import MEANINGS, ExitCode, exit_code_of_cancelled, exit_code_of_placed
 from client.models import ListedSymbol, Order, OrderPage, Position, SymbolPage, TimeInForce
+from client.previewing import holds, preview
 from client.render import (
     ORDER_COLUMNS,
     order_line,
@@ -56,7 +57,8 @@ app = typer.Typer(
 app.add_typer(ops.app)
 
 
-app.command()(clock)
+for command in (clock, preview, holds):
+    app.command()(command)
 
 
 def _session(context: typer.Context, *, as_json: bool, user: str | None = None) -> Session:

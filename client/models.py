@@ -171,7 +171,8 @@ class Holding(Answer, frozen=True, kw_only=True):
 
 
 class Portfolio(Answer, frozen=True, kw_only=True):
-    """Cash and shares of one user. Buying power is cash less what open buy orders hold.
+    """Cash and shares of one user. Buying power is cash less what open buy orders hold. `state` is
+    `active`, `close-only` or `frozen`; None where the past was asked for.
 
     `as_of_seq` is the last order event this includes; values are at the prices of `at`.
     """
@@ -180,6 +181,7 @@ class Portfolio(Answer, frozen=True, kw_only=True):
     cash_cents: int
     held_cash_cents: int
     buying_power_cents: int
+    state: str | None = None
     positions: tuple[Holding, ...] = ()
     total_value_cents: int | None = None
     as_of_seq: int | None = None

@@ -178,18 +178,27 @@ def show_clock(console: Console, clock: Clock) -> None:
     show_facts(console, facts)
 
 
-def show_portfolio(console: Console, portfolio: Portfolio) -> None:
-    """Write cash first, then the positions."""
-    amounts = (
-        ("cash", portfolio.cash_cents),
-        ("held for open orders", portfolio.held_cash_cents),
-        ("buying power", portfolio.buying_power_cents),
-        ("total value", portfolio.total_value_cents),
-    )
+def show_amounts(console: Console, amounts: Sequence[tuple[str, str]]) -> None:
+    """Write labels and amounts, one a line, the amounts flush right."""
     label_width = max(len(label) for label, _ in amounts)
-    amount_width = max(len(dollars(amount)) for _, amount in amounts)
+    amount_width = max(len(amount) for _, amount in amounts)
     for label, amount in amounts:
-        show_line(console, f"{label:<{label_width}}  {dollars(amount):>{amount_width}}")
+        show_line(console, f"{label:<{label_width}}  {amount:>{amount_width}}")
+
+
+def show_portfolio(console: Console, portfolio: Portfolio) -> None:
+    """Write cash first, then the positions; the account's state where it is not the usual one."""
+    if portfolio.state not in (None, "active"):
+        show_line(console, f"this account is {portfolio.state}")
+    show_amounts(
+        console,
+        [
+            ("cash", dollars(portfolio.cash_cents)),
+            ("held for open orders", dollars(portfolio.held_cash_cents)),
+            ("buying power", dollars(portfolio.buying_power_cents)),
+            ("total value", dollars(portfolio.total_value_cents)),
+        ],
+    )
     if not portfolio.positions:
         return
     console.print()

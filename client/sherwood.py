@@ -28,6 +28,7 @@ from client.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from client.means import HoldPage, Preview
 from client.models import (
     BarPage,
     Cancellation,
@@ -119,15 +120,7 @@ class Sherwood:
         got a definite answer.
         """
         key = key or uuid4()  # made before anything is sent: every attempt is the same order
-        body: dict[str, str | int] = {
-            "position": position,
-            "symbol": symbol,
-            "numShares": num_shares,
-        }
-        if price_cents is not None:
-            body["priceInCents"] = price_cents
-        if time_in_force is not None:
-            body["timeInForce"] = time_in_force
+        body = _order_body(position, symbol, num_shares, price_cents, time_in_force)
         try:
             response = await self._transport.request(
                 "POST", "/order", json=body, headers={"Idempotency-Key": str(key)}
@@ -142,6 +135,21 @@ class Sherwood:
         return Placement(
             order=order, replayed=response.headers.get("Idempotent-Replayed", "") == "true"
         )
+
+    async def preview(
+        self,
+        position: Position,
+        symbol: str,
+        num_shares: int,
+        *,
+        price_cents: int | None = None,
+        time_in_force: TimeInForce | None = None,
+    ) -> Preview:
+        """Return what `place` would do, without doing it. Raises Refused for a malformed order, and
+        Unavailable where none is taken now.
+        """
+        body = _order_body(position, symbol, num_shares, price_cents, time_in_force)
+        return read(await self._transport.request("POST", "/order/preview", json=body), Preview)
 
     async def order(self, order_id: UUID) -> Order:
         """Return one order. Raises NotFound, also for somebody else's."""
@@ -211,6 +219,13 @@ class Sherwood:
         """
         params = {} if as_of_seq is None else {"asOfSeq": as_of_seq}
         return read(await self._transport.request("GET", "/portfolio", params=params), Portfolio)
+
+    async def holds(self, *, limit: int | None = None, cursor: str | None = None) -> HoldPage:
+        """Return a page of what open orders hold of cash and shares, and why."""
+        asked = {"limit": limit, "cursor": cursor}
+        params = {name: value for name, value in asked.items() if value is not None}
+        response = await self._transport.request("GET", "/account/holds", params=params)
+        return read(response, HoldPage)
 
     async def symbols(self, *, cursor: str | None = None) -> SymbolPage:
         """Return a page of the directory with the newest prices."""
@@ -296,3 +311,18 @@ class Sherwood:
         except TimeoutError:
             pass  # the order as last seen says that it is still undecided
         return order
+
+
+def _order_body(
+    position: Position,
+    symbol: str,
+    num_shares: int,
+    price_cents: int | None,
+    time_in_force: TimeInForce | None,
+) -> dict[str, str | int]:
+    body: dict[str, str | int] = {"position": position, "symbol": symbol, "numShares": num_shares}
+    if price_cents is not None:
+        body["priceInCents"] = price_cents
+    if time_in_force is not None:
+        body["timeInForce"] = time_in_force
+    return body

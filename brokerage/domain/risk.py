@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from brokerage.domain import booking, prices
-from brokerage.domain.booking import Books, Change
+from brokerage.domain.booking import Books, Change, books_after
 from brokerage.domain.errors import Rejected
+from brokerage.domain.ledger import charged_price_cents
 from brokerage.domain.money import format_dollars, notional_cents
 from brokerage.domain.orders import Order, OrderStatus, Side
 
@@ -61,6 +62,27 @@ def admit(order: Order, books: Books, standing: Standing, last_price_cents: int)
     """Take a new order in with its hold, or keep it as rejected by the first rule that says no."""
     refusal = next(refusals(order, books, standing, last_price_cents), None)
     return booking.turn_down(order, refusal) if refusal else booking.place(order, books)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What placing an order would do: every no (the first is the answer), what is estimated to be
+    paid or got at the last price (cents), and the books right after it.
+    """
+
+    refusals: tuple[Rejected, ...]
+    estimated_notional_cents: int
+    after: Books
+
+
+def preview(order: Order, books: Books, standing: Standing, last_price_cents: int) -> Preview:
+    """What `admit` would do, and why."""
+    charged_cents = charged_price_cents(order.side, last_price_cents, order.price_cents)
+    return Preview(
+        tuple(refusals(order, books, standing, last_price_cents)),
+        notional_cents(order.shares, charged_cents),
+        books_after(books, admit(order, books, standing, last_price_cents)),
+    )
 
 
 def refusals(

@@ -10,6 +10,7 @@ from typing import Final
 import asyncpg
 
 from brokerage.domain.orders import Order
+from brokerage.domain.risk import AccountState
 from brokerage.domain.states import OPEN, OrderStatus
 from brokerage.domain.valuation import Flow
 from brokerage.storage.pool import Pool, connection
@@ -39,12 +40,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """A user's balances of one moment; `as_of_seq` is the last order event they include."""
+    """A user's balances of one moment; `as_of_seq` is the last order event they include. What the
+    account may do is known of the present only.
+    """
 
     cash_cents: int
     held_cents: int
     positions: list[Position]
     as_of_seq: int
+    state: AccountState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,8 @@ async def portfolio(pool: "Pool[asyncpg.Record]", user_id: str) -> Portfolio | N
         database.transaction(isolation="repeatable_read", readonly=True),
     ):
         account = await database.fetchrow(
-            "SELECT cash_cents, held_cents, event_seq FROM accounts WHERE user_id = $1", user_id
+            "SELECT cash_cents, held_cents, event_seq, state FROM accounts WHERE user_id = $1",
+            user_id,
         )
         if account is None:
             return None
@@ -170,6 +175,7 @@ async def portfolio(pool: "Pool[asyncpg.Record]", user_id: str) -> Portfolio | N
         account["held_cents"],
         [Position(row["symbol"], row["shares"], row["held_shares"]) for row in rows],
         account["event_seq"],
+        AccountState(account["state"]),
     )
 
 

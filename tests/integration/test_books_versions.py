@@ -13,9 +13,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from activities.orders import new_order
 from brokerage.contracts.commands import OrderKey
 from brokerage.contracts.events import ExecutionReport
+from brokerage.contracts.placements import new_order
 from brokerage.domain import booking
 from brokerage.domain.booking import Change, books_after
 from brokerage.domain.errors import InvariantBroken

@@ -97,6 +97,7 @@ async def test_halted_symbol_is_refused_without_a_trace_and_taken_again_when_it_
         known = await place(alice, FAR_BELOW, known_key)
         async with halted(exchange, alice):
             refused = await place(alice, FAR_BELOW, key)
+            previewed = await alice.http.post("/order/preview", json=FAR_BELOW)
             replayed = await place(alice, FAR_BELOW, known_key)
             elsewhere = await place(alice, ELSEWHERE)
             found = await alice.http.get("/orders", params={"idempotencyKey": key})
@@ -104,6 +105,7 @@ async def test_halted_symbol_is_refused_without_a_trace_and_taken_again_when_it_
         taken = await place(alice, FAR_BELOW, key)
 
     assert_refused(refused, "symbol-halted")
+    assert_refused(previewed, "symbol-halted")
     assert found.json()["items"] == []
     assert (replayed.status_code, replayed.headers["idempotent-replayed"]) == (201, "true")
     assert replayed.content == known.content

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -181,10 +181,10 @@ class Books:
         )
 
     async def balances(self) -> Portfolio:
-        """The user's cash and positions."""
+        """The user's cash and positions, as they are also known of the past."""
         found = await portfolio(self.pool, self.user_id)
         assert found is not None
-        return found
+        return replace(found, state=None)
 
     async def count(self, table: str) -> int:
         """How many rows of the user there are in a table."""

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from api.admissible import check_trading, last_price_cents
+from api.admissible import check_trading, last_tick
 from api.errors import ProblemError
 from api.node import NodeState
 from brokerage.bus.beat import Beat, Trading
@@ -56,4 +56,4 @@ async def test_no_order_is_taken_for_a_symbol_that_never_traded() -> None:
     node = SimpleNamespace(hub=SimpleNamespace(beat=beat), last_prices=SimpleNamespace(get=get))
 
     with pytest.raises(ProblemError, match="no-price"):
-        await last_price_cents(cast(NodeState, node), "SPY")
+        await last_tick(cast(NodeState, node), "SPY")

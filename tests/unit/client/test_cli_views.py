@@ -63,6 +63,7 @@ def test_portfolio_shows_cash_and_positions(server: FakeSherwood, run: Run) -> N
         "cashInCents": 10_000_000,
         "heldCashInCents": 522_100,
         "buyingPowerInCents": 9_477_900,
+        "state": "active",
         "positions": [
             {
                 "symbol": "META",
@@ -202,3 +203,16 @@ def test_clock_without_a_feed_says_that_it_is_not_known(server: FakeSherwood, ru
     assert halted == "halted                  not known: the exchange's feed is silent"
     assert closes == "regular session closes  -"
     assert json.loads(run("clock", "--json").stdout)["isOpen"] is None
+
+
+def test_portfolio_of_a_frozen_account_says_so_first(server: FakeSherwood, run: Run) -> None:
+    body = {
+        "userId": "alice",
+        "state": "frozen",
+        "cashInCents": 0,
+        "heldCashInCents": 0,
+        "buyingPowerInCents": 0,
+    }
+    server.answer("GET", "/portfolio", httpx.Response(200, json=body))
+
+    assert run("portfolio").stdout.splitlines()[0] == "this account is frozen"

@@ -199,7 +199,7 @@ def test_the_rules_answer_in_their_order() -> None:
     state=st.sampled_from(AccountState),
     opposing=st.none() | st.integers(1, 40_000),
 )
-def test_an_order_is_taken_exactly_when_nothing_refuses_it_and_then_breaks_no_rule(
+def test_a_preview_says_what_happens_and_an_order_that_is_taken_breaks_no_rule(
     side: Side,
     shares: int,
     price: int,
@@ -216,11 +216,14 @@ def test_an_order_is_taken_exactly_when_nothing_refuses_it_and_then_breaks_no_ru
     other = Side.SELL if side is Side.BUY else Side.BUY
     standing = Standing(state, CAPS, incoming, None if opposing is None else own(other, opposing))
 
-    told = list(risk.refusals(order, books, standing, LAST))
+    preview = risk.preview(order, books, standing, LAST)
     change = risk.admit(order, books, standing, LAST)
+
+    told = preview.refusals
 
     assert (change.refusal and change.refusal.code) == (told[0].code if told else None)
     after = books_after(books, change)
+    assert preview.after == after
     assert 0 <= after.held_cents <= after.cash_cents
     assert 0 <= after.held_shares <= after.position_shares
     if change.refusal is not None:

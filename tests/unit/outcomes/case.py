@@ -17,8 +17,9 @@ import brokerage.gateway.batching
 import workflows.order
 from activities.exchange import VISIBILITY_SECONDS, ExchangeActivities
 from activities.notices import Notices
-from activities.orders import SEND_BY_SECONDS, OrderActivities
+from activities.orders import OrderActivities
 from brokerage.contracts.commands import CancelOrder, StartOrder
+from brokerage.contracts.placements import SEND_BY_SECONDS
 from brokerage.gateway.batching import PlacementBatcher
 from brokerage.gateway.client import GatewayClient
 from brokerage.gateway.exchange import ExchangeClient

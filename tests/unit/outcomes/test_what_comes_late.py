@@ -11,9 +11,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.exchange import VISIBILITY_SECONDS, ExchangeActivities
 from activities.notices import Notices
-from activities.orders import SEND_BY_SECONDS, OrderActivities
+from activities.orders import OrderActivities
 from brokerage.contracts.commands import CancelRequested, OrderKey, OrderState, StartOrder
 from brokerage.contracts.gateway import ExternalOrder, GatewayReply, QueryRequest
+from brokerage.contracts.placements import SEND_BY_SECONDS
 from brokerage.storage.writes import OrderWriter
 from tests.support.books import NotedBus, ToldGateway
 from tests.unit.outcomes.case import substituted_clocks

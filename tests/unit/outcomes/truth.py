@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from activities.orders import SEND_BY_SECONDS
 from brokerage.contracts.commands import StartOrder
+from brokerage.contracts.placements import SEND_BY_SECONDS
 from brokerage.domain.ledger import LedgerAccount
 from brokerage.domain.orders import Order
 from brokerage.storage.rows import order_from

@@ -1,0 +1,34 @@
+"""The order that a request stands for, with every term that is sent to the exchange."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from brokerage.contracts.commands import StartOrder
+from brokerage.domain.orders import Order, OrderType, Side, TimeInForce
+from brokerage.domain.prices import sent_price_cents
+
+SEND_BY_SECONDS: Final = 10
+"""An order that is not at the exchange this long after its claim is never sent any more."""
+
+
+def new_order(start: StartOrder) -> Order:
+    """The order as it is before anything was decided about it."""
+    side = Side(start.side)
+    order_type = OrderType.MARKET if start.limit_price_cents is None else OrderType.LIMIT
+    created_at = datetime.fromtimestamp(start.claimed_at_ms / 1000, UTC)
+    return Order(
+        order_id=start.order_id,
+        user_id=start.user_id,
+        symbol=start.symbol,
+        side=side,
+        order_type=order_type,
+        time_in_force=TimeInForce(start.time_in_force),
+        shares=start.shares,
+        limit_price_cents=start.limit_price_cents,
+        price_cents=sent_price_cents(
+            side, order_type, start.limit_price_cents, start.last_price_cents
+        ),
+        send_by=created_at + timedelta(seconds=SEND_BY_SECONDS),
+        created_at=created_at,
+        updated_at=created_at,
+    )
