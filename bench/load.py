@@ -5,6 +5,7 @@ Reads a `LoadSpec` from standard input and writes a `LoadResult` to standard out
 
 import sys
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 from uuid import uuid4
 
@@ -12,7 +13,8 @@ import msgspec
 import uvloop
 
 from bench.loops import Ask, Samples, closed_loop, open_loop
-from bench.rawhttp import BadAnswer, Connection
+from bench.order_streams import order_streams
+from bench.rawhttp import Answer, BadAnswer, Connection
 from bench.shape_client import BareOrders
 
 KEPT_SECONDS: Final = 3.0
@@ -27,16 +29,18 @@ class Listed(msgspec.Struct):
 
 
 class LoadSpec(msgspec.Struct):
-    """What to do: `rate` orders a second, or as many as `clients` can.
+    """What to do: `rate` requests a second, or as many as `clients` can.
 
-    `http` places orders at `api_url` as the users of `tokens`; `bare` runs the workflow without
-    activities at `temporal_address`.
+    `place` places orders at `api_url` as the users of `tokens`, whose order streams are open if it
+    is `watched`; `cancel` places as many that rest, unmeasured, and then cancels them; `bare` runs
+    the workflow without activities at `temporal_address`.
     """
 
-    kind: Literal["http", "bare"]
+    kind: Literal["place", "cancel", "bare"]
     seconds: float
     rate: float | None = None
     clients: int | None = None
+    watched: bool = False
     api_url: str = ""
     tokens: list[str] = []
     listed: list[Listed] = []
@@ -44,42 +48,72 @@ class LoadSpec(msgspec.Struct):
 
 
 class LoadResult(msgspec.Struct):
-    """What was measured, the orders answered 201 (bare: the workflows' ids), and what this process
-    itself took.
+    """What was measured, the orders answered 201 (bare: the workflows' ids), what this process
+    itself took, and by execution the wall time in ms at which its owner's stream told it.
     """
 
     samples: Samples
     order_ids: list[str]
     cpu_seconds: float = 0.0
+    arrived_ms: dict[str, float] = {}
 
 
 LIMIT_PERCENT: Final = 7
 """How far limits are past the last price: they trade at once, wherever the market has gone."""
 
 
-class HttpOrders:
-    """Places one share at a time, each user buying and selling the same symbol in turns."""
+class HttpUsers:
+    """Users in turns, on connections that are free, or new ones."""
 
     def __init__(self, spec: LoadSpec) -> None:
         self._url = spec.api_url
         self._heads = [f"Authorization: Bearer {token}\r\n" for token in spec.tokens]
         self._listed = spec.listed
         self._idle: list[Connection] = []
-        self.order_ids: list[str] = []
+        self.placed: list[tuple[int, str]] = []
+        """The number and the id of each order that was answered 201."""
 
-    async def ask(self, number: int) -> str:
-        """Place the order of this number on a connection that is free, or a new one."""
-        user = number % len(self._heads)
-        head = f"{self._heads[user]}Idempotency-Key: {uuid4()}\r\n".encode()
+    @property
+    def order_ids(self) -> list[str]:
+        """The orders answered 201."""
+        return [order_id for _, order_id in self.placed]
+
+    async def place(self, number: int) -> str:
+        """Place one share, each user buying and selling the same symbol in turns."""
+        return await self._place(number, self._trading(number))
+
+    async def rest(self, number: int) -> str:
+        """Place an order that never trades."""
+        listed = self._listed[number % len(self._listed)]
+        terms = {"position": "buy", "symbol": listed.symbol}
+        return await self._place(number, {**terms, "numShares": 1, "priceInCents": 1})
+
+    async def cancel(self, number: int) -> str:
+        """Cancel the order that was placed as the one of this number, from 0."""
+        user, order_id = self.placed[number]
+        head = self._heads[user % len(self._heads)].encode()
+        answer = await self._ask(lambda one: one.delete(f"/order/{order_id}", head))
+        return answer if isinstance(answer, str) else str(answer.status)
+
+    async def _place(self, number: int, body: Mapping[str, str | int]) -> str:
+        head = f"{self._heads[number % len(self._heads)]}Idempotency-Key: {uuid4()}\r\n".encode()
+        encoded = msgspec.json.encode(body)
+        answer = await self._ask(lambda one: one.post("/order", head, encoded))
+        if isinstance(answer, str):
+            return answer
+        if answer.status == 201:
+            self.placed.append((number, msgspec.json.decode(answer.body)["id"]))
+        return str(answer.status)
+
+    async def _ask(self, ask: Callable[[Connection], Awaitable[Answer]]) -> Answer | str:
+        """The answer, or what went wrong in a word."""
         try:
             connection = self._kept() or await Connection.open(self._url)
-            answer = await connection.post("/order", head, self._body(number, user))
+            answer = await ask(connection)
         except (BadAnswer, OSError) as error:
             return type(error).__name__
         self._idle.append(connection)
-        if answer.status == 201:
-            self.order_ids.append(msgspec.json.decode(answer.body)["id"])
-        return str(answer.status)
+        return answer
 
     def _kept(self) -> Connection | None:
         while self._idle:
@@ -89,8 +123,8 @@ class HttpOrders:
             connection.close()
         return None
 
-    def _body(self, number: int, user: int) -> bytes:
-        turn = number // len(self._heads)
+    def _trading(self, number: int) -> dict[str, str | int]:
+        user, turn = number % len(self._heads), number // len(self._heads)
         listed = self._listed[(user + turn // 2) % len(self._listed)]
         is_buy = turn % 2 == 0
         body: dict[str, str | int] = {
@@ -101,7 +135,7 @@ class HttpOrders:
         if number % 2:
             percent = 100 + (LIMIT_PERCENT if is_buy else -LIMIT_PERCENT)
             body["priceInCents"] = max(1, listed.price_cents * percent // 100)
-        return msgspec.json.encode(body)
+        return body
 
     def close(self) -> None:
         """Hang up everywhere."""
@@ -110,18 +144,27 @@ class HttpOrders:
 
 
 async def measure(spec: LoadSpec) -> LoadResult:
-    """Run the loop that the spec describes."""
+    """Do what the spec describes."""
     began = time.process_time()
-    if spec.kind == "http":
-        orders = HttpOrders(spec)
-        try:
-            samples = await _loop(spec, orders.ask)
-        finally:
-            orders.close()
-        return LoadResult(samples, orders.order_ids, time.process_time() - began)
-    async with BareOrders.connected(spec.temporal_address) as bare:
-        samples = await _loop(spec, bare.ask)
-    return LoadResult(samples, bare.workflow_ids, time.process_time() - began)
+    if spec.kind == "bare":
+        async with BareOrders.connected(spec.temporal_address) as bare:
+            samples = await _loop(spec, bare.ask)
+        return LoadResult(samples, bare.workflow_ids, time.process_time() - began)
+    users = HttpUsers(spec)
+    try:
+        async with order_streams(spec.api_url, spec.tokens if spec.watched else ()) as streams:
+            if spec.kind == "cancel":
+                rate = spec.rate or 1.0
+                await _loop(spec, users.rest)
+                samples = await open_loop(users.cancel, rate, len(users.placed) / rate)
+            else:
+                samples = await _loop(spec, users.place)
+            if spec.watched:
+                await streams.have_filled(users.order_ids)
+    finally:
+        users.close()
+    cpu_seconds = time.process_time() - began
+    return LoadResult(samples, users.order_ids, cpu_seconds, streams.arrived_ms)
 
 
 async def _loop(spec: LoadSpec, ask: Ask) -> Samples:

@@ -21,12 +21,19 @@ from rich.console import Console
 from bench.children import ChildFailed
 from bench.machine import describe, load_average
 from bench.phases import WORKER, Bench, Measured, Phase, Shape, open_bench
-from bench.tables import Grid, cpu_grid, latency_grid, ratio_grid, show, wide_console
+from bench.tables import Grid, answers_grid, cpu_grid, latency_grid, ratio_grid, show, wide_console
 from bench.target import own_stack
 from devstack.errors import StackError
 from devstack.services import MODULES, NUMBERED, kind_of
 
-RATES: Final = (20.0, 40.0, 60.0)
+AIM_RATE: Final = 20.0
+ANSWERS: Final = (
+    Phase("ours", rate=AIM_RATE),
+    Phase("ours", rate=AIM_RATE, watched=True),
+    Phase("ours", rate=AIM_RATE, request="cancel"),
+)
+"""What users wait for: in turn, so that none disturbs what is measured of another."""
+RATES: Final = (40.0, 60.0)
 CLIENTS: Final = (1, 8)
 PROFILE_LINES: Final = 40
 
@@ -61,6 +68,13 @@ def orders(
     only_ours: Annotated[
         bool, typer.Option("--only-ours", help="Without the shapes to compare with.")
     ] = False,
+    only_answers: Annotated[
+        bool,
+        typer.Option(
+            "--only-answers",
+            help="Only what users wait for at 20 orders/s: place, cancel, be told.",
+        ),
+    ] = False,
     profile: Annotated[
         str,
         typer.Option(
@@ -75,7 +89,7 @@ def orders(
 ) -> None:
     """Measure, on a stack of its own, and print tables."""
     lengths = QUICK if Environment().quick else LONG
-    if workers != 1 and not only_ours:
+    if workers != 1 and not (only_ours or only_answers):
         console.print(f"comparing needs one worker, which the others replace ({WORKER})")
         raise typer.Exit(2)
     began = time.monotonic()
@@ -84,7 +98,7 @@ def orders(
         if profile:
             asyncio.run(_profile(profile, profile_file, speed, lengths))
             return
-        grids = asyncio.run(_measure(speed, workers, lengths, only_ours))
+        grids = asyncio.run(_measure(speed, workers, lengths, only_ours, only_answers))
     except (StackError, ChildFailed) as error:
         console.print(f"[red]{error}[/]")
         raise typer.Exit(1) from None
@@ -97,21 +111,27 @@ def orders(
     console.print(f"{time.monotonic() - began:.0f} s; the machine's load before: {load_before:.2f}")
 
 
-async def _measure(speed: float, workers: int, lengths: Lengths, only_ours: bool) -> list[Grid]:
+async def _measure(
+    speed: float, workers: int, lengths: Lengths, only_ours: bool, only_answers: bool
+) -> list[Grid]:
     with Console(stderr=True).status("starting") as status:
         async with (
             own_stack(speed, workers=workers, tell=status.update) as target,
             open_bench(target, status.update) as bench,
         ):
+            answers = [await bench.run(phase, lengths.open_seconds) for phase in ANSWERS]
+            if only_answers:
+                return [answers_grid(answers)]
             idle = await bench.idle(lengths.idle_seconds)
             measured = [await bench.run(Phase("ours", rate=r), lengths.open_seconds) for r in RATES]
             for _ in range(lengths.rounds):
                 measured += await _round(bench, lengths.closed_seconds, only_ours)
             status.update("stopping")
+    measured = [answers[0], *measured]
     order = list(dict.fromkeys(one.phase for one in measured))
     measured.sort(key=lambda one: order.index(one.phase))  # rounds of one phase side by side
-    grids = [latency_grid(measured), cpu_grid(measured, idle)]
-    return grids if only_ours else [grids[0], ratio_grid(measured), grids[1]]
+    comparison = [] if only_ours else [ratio_grid(measured)]
+    return [answers_grid(answers), latency_grid(measured), *comparison, cpu_grid(measured, idle)]
 
 
 async def _round(bench: Bench, seconds: float, only_ours: bool) -> list[Measured]:

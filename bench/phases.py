@@ -15,6 +15,7 @@ from bench.load import Listed, LoadResult, LoadSpec
 from bench.loops import Samples
 from bench.machine import CpuWatch
 from bench.plan import RECORDED, WALKING
+from bench.records import open_records
 from bench.target import OwnStack
 from brokerage.contracts.ids import workflow_id_for
 from client.auth import BearerToken
@@ -32,34 +33,47 @@ WARM_UP_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A load of `rate` orders a second (open loop) or of `clients` (closed) on one shape."""
+    """A load of `rate` orders a second (open loop) or of `clients` (closed) on one shape.
+
+    They are placed, or, resting, cancelled; `watched`: while each user's order stream is open.
+    """
 
     shape: Shape
     rate: float | None = None
     clients: int | None = None
+    request: Literal["place", "cancel"] = "place"
+    watched: bool = False
 
     @property
     def load(self) -> str:
         """The load in words."""
         if self.rate is not None:
-            return f"open loop, {self.rate:g}/s"
+            request = "cancels, " if self.request == "cancel" else ""
+            return f"open loop, {request}{self.rate:g}/s{', watched' if self.watched else ''}"
         return f"closed loop, {self.clients} client{'s' if self.clients != 1 else ''}"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A phase's result; events and transitions are means of sampled whole orders."""
+    """A phase's result; events and transitions are means of sampled whole orders.
+
+    `told_ms`, of a watched phase: from each execution at the exchange to its owner's stream;
+    `untold`: how many of its executions no stream told.
+    """
 
     phase: Phase
     samples: Samples
     cpu_seconds: dict[str, float]
     events: float
     transitions: float
+    told_ms: Sequence[float] = ()
+    untold: int = 0
 
     @property
-    def errors(self) -> int:
-        """Answers other than 201."""
-        return sum(count for ending, count in self.samples.endings.items() if ending != "201")
+    def errors(self) -> dict[str, int]:
+        """How requests ended that did not end well, and how many."""
+        good = "200" if self.phase.request == "cancel" else "201"
+        return {ending: n for ending, n in self.samples.endings.items() if ending != good}
 
 
 class Bench:
@@ -130,7 +144,18 @@ class Bench:
         await self.quiet()
         cpu_seconds = watch.seconds() | {"load generator": result.cpu_seconds}
         events, transitions = await self._histories(phase.shape, result.order_ids)
-        return Measured(phase, result.samples, cpu_seconds, events, transitions)
+        told_ms, untold = await self._told(result) if phase.watched else ([], 0)
+        return Measured(phase, result.samples, cpu_seconds, events, transitions, told_ms, untold)
+
+    async def _told(self, result: LoadResult) -> tuple[list[float], int]:
+        """How long each execution took from the exchange to a stream, and how many never came."""
+        async with open_records(self.target.env) as records:
+            theirs = await records.theirs()
+        placed = set(result.order_ids)
+        ours = {one.order_id for one in theirs.orders if one.client_order_id in placed}
+        at_ms = {e.execution_id: e.at_ms for e in theirs.executions if e.order_id in ours}
+        told = [result.arrived_ms[one] - at_ms[one] for one in at_ms if one in result.arrived_ms]
+        return told, len(at_ms) - len(told)
 
     async def idle(self, seconds: float) -> dict[str, float]:
         """What part of a core each process takes without any order: the market goes on."""
@@ -154,10 +179,11 @@ class Bench:
 
     async def _load(self, phase: Phase, seconds: float) -> LoadResult:
         spec = LoadSpec(
-            kind="bare" if phase.shape == "bare" else "http",
+            kind="bare" if phase.shape == "bare" else phase.request,
             seconds=seconds,
             rate=phase.rate,
             clients=phase.clients,
+            watched=phase.watched,
             api_url=self.target.api_url,
             tokens=self._tokens,
             listed=await self._listed(),

@@ -47,9 +47,17 @@ class Connection:
 
     async def post(self, path: str, head: bytes, body: bytes) -> Answer:
         """Send a JSON body with the header lines of `head`. Raises `BadAnswer` or OSError."""
+        head = b"Content-Type: application/json\r\nContent-Length: %d\r\n%s" % (len(body), head)
+        return await self._ask(b"POST", path, head, body)
+
+    async def delete(self, path: str, head: bytes) -> Answer:
+        """Ask without a body. Raises `BadAnswer` or OSError."""
+        return await self._ask(b"DELETE", path, head, b"")
+
+    async def _ask(self, method: bytes, path: str, head: bytes, body: bytes) -> Answer:
         self._writer.write(
-            b"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n%s\r\n" % (path.encode(), self._host, len(body), head) + body
+            b"%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s"
+            % (method, path.encode(), self._host, head, body)
         )
         try:
             answer = await self._reader.readuntil(b"\r\n\r\n")

@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from bench.figures import percentile
 from bench.phases import Measured, Phase, Shape
 
 SHAPES: Final[Mapping[Shape, str]] = {
@@ -17,6 +18,7 @@ SHAPES: Final[Mapping[Shape, str]] = {
 }
 
 
+AIM_MS: Final = 200.0
 FILE_WIDTH: Final = 160
 """Columns of a table that goes to a file: there is no window to fit."""
 
@@ -76,6 +78,33 @@ def latency_grid(measured: Sequence[Measured]) -> Grid:
     return Grid("Placing an order", (*headings, "transitions"), rows)
 
 
+def answers_grid(measured: Sequence[Measured]) -> Grid:
+    """Return what users wait for at one rate: an order's answer, a cancel's, to be told."""
+    rows: list[tuple[str, Sequence[float], str]] = []
+    for one in measured:
+        asked = "a cancel's answer" if one.phase.request == "cancel" else "an order's answer"
+        watching = ", its owner watching" if one.phase.watched else ""
+        rows.append((f"{asked}{watching}", one.samples.latencies_ms, _errors(one)))
+        if one.phase.watched:
+            name = "execution at the exchange to its owner's stream"
+            rows.append((name, one.told_ms, f"{one.untold} x untold" if one.untold else "0"))
+    headings = ("what", "samples", "p50 ms", "p99 ms", "max ms", "errors", "p99 under 200 ms")
+    return Grid(
+        f"At {measured[0].phase.rate:g} a second",
+        headings,
+        [
+            (
+                name,
+                f"{len(found_ms):,}",
+                *(f"{percentile(sorted(found_ms), one):.1f}" for one in (50, 99, 100)),
+                errors,
+                "met" if percentile(sorted(found_ms), 99) < AIM_MS else "missed",
+            )
+            for name, found_ms, errors in rows
+        ],
+    )
+
+
 def ratio_grid(measured: Sequence[Measured]) -> Grid:
     """Return closed-loop rates of the shapes beside each other: means of the rounds."""
     rows = []
@@ -123,8 +152,7 @@ def show(console: Console, grids: Sequence[Grid], markdown: bool) -> None:
 
 
 def _errors(one: Measured) -> str:
-    bad = {name: n for name, n in one.samples.endings.items() if name != "201"}
-    return ", ".join(f"{n} x {name}" for name, n in bad.items()) or "0"
+    return ", ".join(f"{n} x {name}" for name, n in one.errors.items()) or "0"
 
 
 def _rate(measured: Sequence[Measured], phase: Phase) -> float:

@@ -81,7 +81,7 @@ async def _orders(target: OwnStack, tokens: list[str], seconds: float) -> LoadSp
     async with Sherwood(target.api_url, auth=BearerToken(tokens[0])) as client:
         found = [await client.symbol(name) for name in (*RECORDED, *WALKING)]
     return LoadSpec(
-        kind="http",
+        kind="place",
         seconds=seconds + 2 * LEAD_SECONDS,
         rate=ORDERS_PER_SECOND,
         api_url=target.api_url,
