@@ -12,7 +12,7 @@ CASH: Final = "USD"
 IN_FLIGHT: Final = frozenset({"pending", "pending_cancel"})
 OPEN: Final = frozenset({"submitted", "partially_filled"})
 NEVER_THERE: Final = frozenset({"rejected", "failed", "cancelled"})
-"""How an order may end that the exchange never heard of."""
+"""How an order may end that the exchange never heard of, or never took."""
 STATUS_CLASS: Final[Mapping[str, str]] = {
     "submitted": "open",
     "partially_filled": "open",
@@ -97,7 +97,7 @@ def _order(order: AuditedOrder, report: OrderReport, notional_cents: int) -> Ite
     their_terms = (report.symbol, report.side, report.shares, report.price_cents)
     pairs: list[tuple[str, object, object]] = [
         ("terms", terms, their_terms),
-        ("status", STATUS_CLASS.get(order.status, order.status), report.status),
+        ("status", _their_word(order, report), report.status),
         ("executed shares", order.executed_shares, report.cumulative_shares),
         ("executed notional", notional_cents, report.cumulative_notional_cents),
         (
@@ -190,6 +190,16 @@ def _notional_by_order(ours: Audit) -> dict[str, int]:
 
 def _repeated(names: Iterable[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _their_word(order: AuditedOrder, report: OrderReport) -> str:
+    """Our status as the exchange would say it. An order that was cancelled before it came there is
+    refused when it comes.
+    """
+    came_too_late = report.status == "rejected" and order.external_order_id is None
+    if came_too_late and order.status in NEVER_THERE:
+        return "rejected"
+    return STATUS_CLASS.get(order.status, order.status)
 
 
 def _status_of(report: OrderReport | None) -> str | None:

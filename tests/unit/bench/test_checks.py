@@ -230,3 +230,18 @@ def test_an_order_rejected_there_needs_no_external_id_here() -> None:
     found = check(OURS, replace(THEIRS, orders=(*THEIRS.orders, report)))
 
     assert found == []
+
+
+@pytest.mark.parametrize(("external", "differs"), [(None, False), ("X5", True)])
+def test_an_order_cancelled_before_it_came_there_is_rejected_there(
+    external: str | None, differs: bool
+) -> None:
+    order = AuditedOrder("o5", "ann", "IBM", "buy", 5, 17_000, "cancelled", 0, 0, 0, external)
+    report = _report(replace(order, external_order_id="X5"), "rejected", 0)
+
+    found = check(
+        replace(OURS, orders=(*OURS.orders, order)),
+        replace(THEIRS, orders=(*THEIRS.orders, report)),
+    )
+
+    assert bool(found) == differs
