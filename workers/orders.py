@@ -22,6 +22,7 @@ from brokerage.storage.pool import open_pool
 from brokerage.storage.writes import OrderWriter
 from workers.opening import StoppedEarly, enter, unless_stopped
 from workers.sandbox import production_runner
+from workers.sweep import sweep_for_ever
 from workers.temporal import connect_temporal
 from workflows.client import ensure_search_attributes
 from workflows.order import OrderWorkflow
@@ -78,8 +79,10 @@ async def serve(process: Process, settings: Settings) -> None:
         worker = order_worker(client, settings, OrderWriter(pool), bus)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(worker.run())
+            sweeping = tasks.create_task(sweep_for_ever(pool, client))
             process.mark_ready()
             await process.stopping.wait()
+            sweeping.cancel()
             await worker.shutdown()
 
 
