@@ -87,6 +87,15 @@ class Story:
 
         await eventually(reached, f"the order is {status}")
 
+    async def until_ended_there(self, start: StartOrder) -> None:
+        """Wait until the exchange's word that the order ended is on record."""
+
+        async def has() -> bool:
+            order = await order_of_user(self.books.pool, start.user_id, start.order_id)
+            return order is not None and order.end_status is not None
+
+        await eventually(has, "the order has ended at the exchange")
+
 
 def _about(order_id: str, reply: GatewayReply) -> GatewayReply:
     external = reply.order

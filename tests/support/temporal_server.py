@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from devstack import spawn
@@ -16,12 +16,12 @@ from tests.support.running import ROOT, inherited
 
 
 @asynccontextmanager
-async def temporal_server() -> AsyncIterator[str]:
-    """Run one in memory as long as the block; yields its address."""
+async def temporal_server(settings: Mapping[str, object] | None = None) -> AsyncIterator[str]:
+    """Run one in memory as long as the block, with these settings besides; yields its address."""
     binary = await find_temporal(StackSettings(), lambda message: None)
     port = free_port()
     arguments = ["server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
-    for key, value in DYNAMIC_CONFIG.items():
+    for key, value in {**DYNAMIC_CONFIG, **(settings or {})}.items():
         arguments += ["--dynamic-config-value", f"{key}={json.dumps(value)}"]
     for name in SEARCH_ATTRIBUTES:
         arguments += ["--search-attribute", f"{name}=Keyword"]
