@@ -1,6 +1,5 @@
 """What the workflow of an order asks the exchange, through the gateway."""
 
-import random
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
@@ -22,6 +21,7 @@ from brokerage.contracts.gateway import (
 from brokerage.contracts.ids import account_ref_for
 from brokerage.domain import booking
 from brokerage.domain.orders import Order, OrderStatus, TimeInForce
+from brokerage.runtime.backoff import Backoff
 
 if TYPE_CHECKING:
     from brokerage.gateway.client import GatewayClient
@@ -33,7 +33,8 @@ SLOW_CALL_SECONDS: Final = 2.0
 """For one call of the slow path: the gateway gives the exchange a second."""
 VISIBILITY_SECONDS: Final = 2.0
 """The exchange shows an accepted order to queries no later than this (exchange/protocol.py)."""
-RETRY_SECONDS_MAX: Final = 10.0
+UNKNOWN: Final = Backoff(0.25, 10.0)
+"""Between two attempts to learn what became of an order."""
 
 
 class Verdict(Protocol):
@@ -260,12 +261,10 @@ def _unknown(reply: GatewayReply) -> str:
 
 def _try_again(reply: GatewayReply) -> ApplicationError:
     """An answer that decides nothing: ask again after a pause that grows, and differs each time."""
-    attempt = activity.info().attempt
-    pause = min(RETRY_SECONDS_MAX, 0.25 * 2 ** min(attempt - 1, 10))
     return ApplicationError(
         _unknown(reply),
         type="OutcomeUnknown",
-        next_retry_delay=timedelta(seconds=pause * random.uniform(0.5, 1.0)),
+        next_retry_delay=timedelta(seconds=UNKNOWN.pause_seconds(activity.info().attempt)),
         # Expected while the exchange is away: no stack trace a try.
         category=ApplicationErrorCategory.BENIGN,
     )

@@ -22,6 +22,7 @@ from api.order_workflows import OrderWorkflows
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.stream_control import StreamControl
+from brokerage.runtime.backoff import Backoff
 from brokerage.runtime.process import LOOP_LAG_SECONDS_MAX
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
@@ -34,7 +35,7 @@ from workflows.client import connect_temporal
 
 log = structlog.get_logger()
 
-REOPEN_SECONDS: Final = 0.25
+REOPEN: Final = Backoff(0.25, 3.0)
 HISTORY_SHARE: Final = 3
 """One in so many connections may look into the past; the others stay free for orders."""
 READY_WITHOUT_SECONDS: Final = 10.0
@@ -153,6 +154,7 @@ async def _hold(
     hold: Callable[[Part], None],
 ) -> None:
     """Open until it works, then keep it open until this task is cancelled."""
+    failures = 0
     while True:
         try:
             async with opened() as part:
@@ -161,7 +163,8 @@ async def _hold(
                 await asyncio.Event().wait()
         except Exception as error:  # noqa: BLE001 - whatever keeps a part away, the node goes on
             log.warning("part_not_open", part=name, error=repr(error))
-            await asyncio.sleep(REOPEN_SECONDS)
+            failures += 1
+            await asyncio.sleep(REOPEN.pause_seconds(failures))
 
 
 async def _beat(state: NodeState) -> None:

@@ -1,7 +1,6 @@
 """From the book to Postgres, once a second, by the owner of the feed alone."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -9,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from brokerage.runtime.backoff import Backoff
 from brokerage.storage.bar_writes import BarStore, Superseded
 from brokerage.storage.pool import DatabaseUnavailable
 from streaming import bar_metrics
@@ -22,7 +22,7 @@ OpenBarStore = Callable[[], AbstractAsyncContextManager[BarStore]]
 WRITE_EVERY_SECONDS: Final = 1.0
 LAST_WRITE_SECONDS: Final = 0.5
 """A feed that is stopped stores its last second, unless that would keep the next one waiting."""
-BACKOFF_SECONDS_MAX: Final = 3.0
+AGAIN: Final = Backoff(0.2, 3.0)
 
 
 class BarWriter:
@@ -82,8 +82,7 @@ class BarWriter:
     async def _wait_out(self, error: DatabaseUnavailable, failures: int) -> None:
         bar_metrics.FAILED.inc()
         log.warning("bars_not_written", cause=str(error), failures=failures)
-        ceiling = min(BACKOFF_SECONDS_MAX, 0.1 * 2 ** min(failures, 10))
-        await asyncio.sleep(random.uniform(ceiling / 2, ceiling))
+        await asyncio.sleep(AGAIN.pause_seconds(failures))
 
     async def _write_last(self, store: BarStore, epoch: int) -> None:
         try:

@@ -10,11 +10,12 @@ import structlog
 
 from brokerage.bus.connection import Bus, BusUnavailable
 from brokerage.bus.market_facts import MarketFacts
+from brokerage.runtime.backoff import Backoff
 from brokerage.runtime.tasks import TaskSet
 
 log = structlog.get_logger()
 
-AGAIN_SECONDS: Final = 0.5
+AGAIN: Final = Backoff(0.25, 2.0)
 
 
 class _Entry(msgspec.Struct):
@@ -77,6 +78,7 @@ async def open_directory(bus: Bus) -> AsyncIterator[Directory]:
             log.warning("directory_unreadable", error=str(error))
 
     async def read() -> None:
+        failures = 0
         while True:
             try:
                 payload = await facts.directory()
@@ -88,7 +90,8 @@ async def open_directory(bus: Bus) -> AsyncIterator[Directory]:
                 return
             if directory.ready and not bus.connected:
                 return  # read again at the next reconnection
-            await asyncio.sleep(AGAIN_SECONDS)
+            failures += 1
+            await asyncio.sleep(AGAIN.pause_seconds(failures))
 
     async with TaskSet() as tasks:
 

@@ -6,7 +6,6 @@ exchange itself attributes to no order of ours becomes a dead letter.
 """
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +18,7 @@ import structlog
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.executions import Delivery
 from brokerage.contracts.events import ExecutionReport
+from brokerage.runtime.backoff import Backoff
 from brokerage.runtime.tasks import TaskSet
 from brokerage.storage.pool import DatabaseUnavailable
 from brokerage.storage.reads import Route
@@ -38,8 +38,7 @@ GRACE_SECONDS: Final = 30.0
 """No report is given up as nobody's before it was parked this long: our own row, and the order at
 the exchange, may become visible late."""
 KEEP_SECONDS: Final = 3.0
-RETRY_FIRST_SECONDS: Final = 0.1
-RETRY_MAX_SECONDS: Final = 10.0
+AGAIN: Final = Backoff(0.1, 10.0)
 
 _REPORT = msgspec.json.Decoder(ExecutionReport)
 
@@ -96,7 +95,7 @@ class Executions:
         *,
         notice_seconds: float = NOTICE_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
-        retry_first_seconds: float = RETRY_FIRST_SECONDS,
+        again: Backoff = AGAIN,
         now: Callable[[], float] = time.time,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
@@ -106,7 +105,7 @@ class Executions:
         self._on_parked = on_parked
         self._notice_seconds = notice_seconds
         self._grace_seconds = grace_seconds
-        self._retry_first_seconds = retry_first_seconds
+        self._again = again
         self._now = now
         self._lanes: dict[str, _Lane] = {}
         self._held: set[_Held] = set()
@@ -290,8 +289,7 @@ class Executions:
                 error=str(error),
                 failures=failures,
             )
-        longest = min(RETRY_MAX_SECONDS, self._retry_first_seconds * 2 ** min(failures - 1, 16))
-        await asyncio.sleep(longest * random.uniform(0.5, 1.0))
+        await asyncio.sleep(self._again.pause_seconds(failures))
 
 
 async def _tell(settle: Callable[[], Awaitable[None]], delivery: Delivery) -> None:

@@ -1,7 +1,6 @@
 """The connection to the exchange's feed: follow both sequences, ask again for what is missing."""
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
@@ -13,6 +12,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from brokerage.runtime.backoff import Backoff
 from exchange.protocol import (
     Bust,
     Correction,
@@ -38,7 +38,7 @@ SILENCE_SECONDS: Final = 3.0
 """Without a heartbeat for this long the connection counts as dead."""
 OPEN_SECONDS: Final = 5.0
 LOCATE_SECONDS: Final = 0.5
-BACKOFF_SECONDS_MAX: Final = 1.0
+RECONNECT: Final = Backoff(0.05, 1.0)
 STEADY_SECONDS: Final = 5.0
 """A connection that lived this long was a good one: the next attempt is made at once."""
 FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -129,9 +129,7 @@ class Following:
             except msgspec.DecodeError as error:
                 log.error("feed_unreadable", cause=str(error), attempt=attempt)  # noqa: TRY400 - the text says it all
             attempt = 0 if time.monotonic() - began > STEADY_SECONDS else attempt + 1
-            await asyncio.sleep(
-                random.uniform(0, min(BACKOFF_SECONDS_MAX, 0.05 * 2 ** min(attempt, 10)))
-            )
+            await asyncio.sleep(RECONNECT.pause_seconds(attempt + 1))
 
     async def _connection(self) -> None:
         self._asked_member_seq = self._forwarder.taken_seq

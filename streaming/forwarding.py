@@ -1,7 +1,6 @@
 """The feed's handing over of what concerns our orders: in order, nothing left out, for ever."""
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -15,6 +14,7 @@ from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.execution_log import APPEND_MAX, ExecutionLog, LogEntry
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.subjects import execution_subject
+from brokerage.runtime.backoff import Backoff
 from exchange.protocol import Bust, Correction, End, Execution
 from streaming import feed_metrics
 
@@ -24,7 +24,7 @@ MemberMessage = Execution | Bust | Correction | End
 
 WAITING_MAX: Final = 20_000
 """So many messages are kept in memory at most; what comes then is asked for again later."""
-BACKOFF_SECONDS_MAX: Final = 2.0
+AGAIN: Final = Backoff(0.1, 2.0)
 
 
 def entry_of(message: MemberMessage, session: str) -> LogEntry:
@@ -163,15 +163,16 @@ class Forwarder:
             feed_metrics.FORWARDED.inc(stored)
             failures = 0 if stored == len(batch) else failures + 1
             if failures:
-                ceiling = min(BACKOFF_SECONDS_MAX, 0.05 * 2 ** min(failures, 10))
-                await asyncio.sleep(random.uniform(ceiling / 2, ceiling))
+                await asyncio.sleep(AGAIN.pause_seconds(failures))
 
     async def _start(self) -> None:
+        failures = 0
         while True:
             try:
                 self.resume_from(await self.locate())
             except (BusUnavailable, SettledUnknown) as error:
                 log.warning("executions_not_located", error=str(error))
-                await asyncio.sleep(random.uniform(0.5, 1.0))
+                failures += 1
+                await asyncio.sleep(AGAIN.pause_seconds(failures))
             else:
                 return

@@ -1,13 +1,13 @@
 """Fetching reports, no more at a time than can be held."""
 
 import asyncio
-import random
 from typing import Final
 
 import structlog
 
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.executions import ExecutionReader
+from brokerage.runtime.backoff import Backoff
 from streaming.executions import Executions
 
 log = structlog.get_logger()
@@ -16,13 +16,14 @@ HELD_MAX: Final = 1_000
 """Half of what all processes may hold together, so that a slow one does not starve the others."""
 FETCH_MAX: Final = 256
 FULL_SECONDS: Final = 0.02
-RETRY_SECONDS: Final = 1.0
+AGAIN: Final = Backoff(0.25, 2.0)
 
 
 async def fetch_reports(
     reader: ExecutionReader, executions: Executions, stopping: asyncio.Event
 ) -> None:
     """Hand every report to `executions` until `stopping` is set."""
+    failures = 0
     while not stopping.is_set():
         room = min(HELD_MAX - executions.held, FETCH_MAX)
         if room <= 0:
@@ -32,8 +33,10 @@ async def fetch_reports(
             deliveries = await reader.fetch(room)
         except BusUnavailable as error:
             log.warning("executions_not_fetched", error=str(error))
-            await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1.0))
+            failures += 1
+            await asyncio.sleep(AGAIN.pause_seconds(failures))
             continue
+        failures = 0
         for delivery in deliveries:
             await executions.take(delivery)
     await reader.close()

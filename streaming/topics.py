@@ -1,6 +1,7 @@
 """The symbols a node follows: one subscription each, whatever the number of viewers."""
 
 import asyncio
+import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
@@ -159,7 +160,7 @@ class Topics:
                 await self._read(list(self._topics.values()))
             except BusUnavailable as error:
                 log.warning("snapshot_not_reread", error=str(error))
-                await asyncio.sleep(CONFIRM_SECONDS)
+                await asyncio.sleep(CONFIRM_SECONDS * random.uniform(1.0, 2.0))
             else:
                 hub_metrics.REREADS.inc()
                 return

@@ -12,6 +12,7 @@ from brokerage.bus.executions import ExecutionReader, Parking, discard_settled
 from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.subjects import route_subject
 from brokerage.gateway.client import GatewayClient
+from brokerage.runtime.backoff import Backoff
 from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
@@ -28,7 +29,7 @@ from workers.temporal import connect_temporal
 log = structlog.get_logger()
 
 FINISH_SECONDS: Final = 5.0
-RETRY_SECONDS: Final = 0.5
+AGAIN: Final = Backoff(0.25, 3.0)
 DISCARD_SECONDS: Final = 60.0
 """How often settled reports are taken out of the stream."""
 
@@ -76,12 +77,14 @@ async def _discard_settled(bus: Bus) -> None:
 
 
 async def _ensure_streams(bus: Bus) -> None:
+    failures = 0
     while True:
         try:
             await ensure_streams(bus)
         except BusUnavailable as error:
             log.warning("streams_not_there", error=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
+            failures += 1
+            await asyncio.sleep(AGAIN.pause_seconds(failures))
         else:
             return
 

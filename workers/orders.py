@@ -22,6 +22,7 @@ from brokerage.storage.pool import open_pool
 from brokerage.storage.writes import OrderWriter
 from workers.opening import StoppedEarly, enter, unless_stopped
 from workers.sandbox import production_runner
+from workers.spreading import SpreadRetries
 from workers.sweep import sweep_for_ever
 from workers.temporal import connect_temporal
 from workflows.client import ensure_search_attributes
@@ -54,6 +55,7 @@ def order_worker(client: Client, settings: Settings, writer: OrderWriter, bus: B
             exchange.send_cancel,
         ],
         workflow_runner=production_runner(),
+        interceptors=[SpreadRetries()],
         max_concurrent_workflow_tasks=settings.workflow_tasks_max,
         max_concurrent_local_activities=50,
         max_concurrent_activities=50,

@@ -1,7 +1,6 @@
 """The connection to Temporal's server."""
 
 import asyncio
-import random
 from typing import Final
 
 import structlog
@@ -9,17 +8,17 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 import workflows.client
+from brokerage.runtime.backoff import Backoff
 from brokerage.runtime.settings import Settings
 
 log = structlog.get_logger()
 
-RETRY_FIRST_SECONDS: Final = 0.1
-RETRY_MAX_SECONDS: Final = 3.0
+CONNECT: Final = Backoff(0.1, 3.0)
 
 
 async def connect_temporal(settings: Settings) -> Client:
     """Return a connected client, waiting for the server for as long as it takes."""
-    wait_seconds = RETRY_FIRST_SECONDS
+    failures = 0
     while True:
         try:
             client = await workflows.client.connect_temporal(
@@ -31,5 +30,5 @@ async def connect_temporal(settings: Settings) -> Client:
             log.warning("temporal_not_there", error=str(error)[:200])
         else:
             return client
-        await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))
-        wait_seconds = min(RETRY_MAX_SECONDS, wait_seconds * 2)
+        failures += 1
+        await asyncio.sleep(CONNECT.pause_seconds(failures))

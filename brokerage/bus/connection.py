@@ -1,10 +1,11 @@
 """One connection to NATS for a process, and the few ways it is used."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from nats.aio.client import Client
@@ -18,8 +19,9 @@ from brokerage.runtime.tasks import cancellation_kept
 
 log = structlog.get_logger()
 
-PING_SECONDS = 5
+PING_SECONDS: Final = 5
 """A dead link is noticed after two of these; the library's default is minutes."""
+RECONNECT_SECONDS: Final = (0.2, 0.4)
 
 
 class BusUnavailable(Exception):
@@ -208,7 +210,8 @@ async def open_bus(url: str, name: str) -> AsyncIterator[Bus]:
         name=name,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.25,  # type: ignore[arg-type] # it is slept for, fractions too
+        # Of all clients that lost the same server, each has a pause of its own.
+        reconnect_time_wait=random.uniform(*RECONNECT_SECONDS),  # type: ignore[arg-type] # it is slept for, fractions too
         ping_interval=PING_SECONDS,
         max_outstanding_pings=2,
         reconnected_cb=reconnected,

@@ -1,7 +1,6 @@
 """The pool of Postgres connections, and what may be waited for on it."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -10,6 +9,7 @@ import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
+from brokerage.runtime.backoff import Backoff
 from brokerage.runtime.settings import Settings
 
 log = structlog.get_logger()
@@ -17,8 +17,8 @@ log = structlog.get_logger()
 ACQUIRE_TIMEOUT_SECONDS: Final = 0.5
 STATEMENT_TIMEOUT_SECONDS: Final = 2.0
 LOCK_TIMEOUT_SECONDS: Final = 0.5
-CONNECT_RETRY_FIRST_SECONDS: Final = 0.1
-CONNECT_RETRY_MAX_SECONDS: Final = 3.0
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+CONNECT: Final = Backoff(0.1, 3.0)
 
 Pool = asyncpg.Pool
 Connection = PoolConnectionProxy
@@ -42,7 +42,7 @@ async def open_pool(settings: Settings) -> AsyncIterator["Pool[asyncpg.Record]"]
 
 
 async def _connected(settings: Settings) -> "Pool[asyncpg.Record]":
-    wait_seconds = CONNECT_RETRY_FIRST_SECONDS
+    failures = 0
     while True:
         try:
             return await _create_pool(settings)
@@ -53,8 +53,8 @@ async def _connected(settings: Settings) -> "Pool[asyncpg.Record]":
             asyncpg.PostgresConnectionError,
         ) as error:
             log.warning("database_not_there", error=repr(error))
-        await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.0))
-        wait_seconds = min(CONNECT_RETRY_MAX_SECONDS, wait_seconds * 2)
+        failures += 1
+        await asyncio.sleep(CONNECT.pause_seconds(failures))
 
 
 async def _keep(connection: object) -> None:
@@ -67,7 +67,7 @@ async def _create_pool(settings: Settings) -> "Pool[asyncpg.Record]":
         min_size=2,
         max_size=settings.database_pool_size,
         command_timeout=STATEMENT_TIMEOUT_SECONDS,
-        timeout=5,
+        timeout=CONNECT_TIMEOUT_SECONDS,
         # Nothing here changes a session's state, so there is nothing to undo on release.
         reset=_keep,
         server_settings={

@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 import activities.exchange
 import activities.orders
 import brokerage.gateway.batching
+import brokerage.runtime.backoff
 import workflows.order
 from activities.exchange import VISIBILITY_SECONDS, ExchangeActivities
 from activities.notices import Notices
@@ -219,7 +220,7 @@ def play(seed: int, code: Code | None = None) -> Chance:
         case = Case(seed, code or Code())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(workflows.order, "workflow", case.temporal)
-            patch.setattr(activities.exchange, "random", case.chance.random)
+            patch.setattr(brokerage.runtime.backoff, "random", case.chance.random)
             patch.setattr(activities.exchange, "VISIBILITY_SECONDS", case.code.visibility_seconds)
             await case.play()
         return case.chance

@@ -11,6 +11,7 @@ from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.executions import Delivery
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.gateway import ExternalOrder, GatewayReply, QueryRequest
+from brokerage.runtime.backoff import Backoff
 from brokerage.storage.pool import DatabaseUnavailable
 from brokerage.storage.reads import Route
 from streaming.executions import Executions
@@ -108,7 +109,7 @@ async def seeing(world: World, notice_seconds: float = 0.01) -> AsyncIterator[Ex
         world,
         lambda external, noticed: world.aside.append((external, noticed)),
         notice_seconds=notice_seconds,
-        retry_first_seconds=0.001,
+        again=Backoff(0.001, 1.0),
         now=lambda: world.now,
     )
     yield executions
