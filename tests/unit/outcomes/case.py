@@ -27,7 +27,7 @@ from brokerage.gateway.exchange import ExchangeClient
 from brokerage.gateway.service import GatewayService
 from brokerage.storage.writes import OrderWriter
 from exchange.inputs import MemberMessage
-from exchange.protocol import End, Execution, Placement
+from exchange.protocol import Placement
 from streaming.forwarding import report_of
 from tests.unit.outcomes.bus import MemoryBus, WorkerBus
 from tests.unit.outcomes.chance import Chance
@@ -148,6 +148,8 @@ class Case:
         for _ in range(self.chance.random.randrange(6)):
             await asyncio.sleep(self.chance.seconds(0, 15))
             self.exchange.show(self.chance.random.randrange(1, 20))
+            if self.chance.random.random() < 0.2:
+                self.exchange.amend()
         if self.chance.random.random() < 0.15:
             await asyncio.sleep(self.chance.seconds(0, 15))
             self.exchange.end(expired=self.chance.random.random() < 0.5)
@@ -164,7 +166,6 @@ class Case:
 
     def _tell(self, message: MemberMessage) -> None:
         """The feed: late, out of order, more than once, and never not at all."""
-        assert isinstance(message, Execution | End)
         report = report_of(message)
         self.chance.note(f"exchange: {report.kind} {report.shares} {report.status or ''}")
 

@@ -5,6 +5,13 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+TRACE_MAX: Final = 2_000
+
+
+class GoesOnForEver(BaseException):
+    """Something is tried again and again, without a pause; the message is how it began."""
 
 
 @dataclass
@@ -25,7 +32,9 @@ class Chance:
     broken: list[str] = field(default_factory=list)
 
     def note(self, what: str) -> None:
-        """Put a line into the trace of this seed."""
+        """Put a line into the trace of this seed; a story that goes on for ever is cut short."""
+        if len(self.trace) > TRACE_MAX:
+            raise GoesOnForEver("\n".join(self.trace[:50]))
         self.trace.append(f"{asyncio.get_running_loop().time():8.3f}  {what}")
 
     def promise_broken(self, what: str) -> None:

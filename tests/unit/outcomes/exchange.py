@@ -9,11 +9,23 @@ import msgspec
 
 from exchange.directory import Security
 from exchange.engine import Engine
-from exchange.inputs import Cancel, EndDay, EndOrder, Entry, Input, MemberMessage, Outcome, Place
+from exchange.inputs import (
+    BustExecution,
+    Cancel,
+    CorrectExecution,
+    EndDay,
+    EndOrder,
+    Entry,
+    Input,
+    MemberMessage,
+    Outcome,
+    Place,
+)
 from exchange.market import Market
 from exchange.protocol import (
     VISIBILITY_SECONDS,
     Cancellation,
+    Execution,
     OrderReport,
     Placement,
     PlacementBatch,
@@ -54,6 +66,8 @@ class SimulatedExchange:
         self._tell = tell
         self._visible_at: dict[str, float] = {}
         self._keeps_orders = False
+        self._executions: list[Execution] = []
+        self._busted: list[Execution] = []
         self.show(1)
 
     @property
@@ -79,6 +93,21 @@ class SimulatedExchange:
         """End every live order of its own accord."""
         for order in self.engine.registry.live_orders():
             self.apply(EndOrder(order.order_id, expired, "the exchange ended it"))
+
+    def amend(self) -> None:
+        """Take an execution back, or correct its price, if there is one that stands."""
+        standing = [one for one in self._executions if one not in self._busted]
+        if not standing:
+            return
+        execution = self.chance.random.choice(standing)
+        better = -1 if execution.side == "buy" else 1
+        if self.chance.random.random() < 0.5:
+            self._busted.append(execution)
+            self.apply(BustExecution(execution.execution_id))
+        else:
+            price_cents = execution.price_cents + better
+            one = CorrectExecution(execution.execution_id, price_cents, execution.shares)
+            self.apply(one)
 
     def end_day(self) -> None:
         """Expire the day orders, and cancel the others."""
@@ -148,6 +177,9 @@ class SimulatedExchange:
 
     def _told(self, outcome: Outcome) -> None:
         for _, message in outcome.messages:
+            if isinstance(message, Execution):
+                self._executions.append(message)
+            self.chance.fired[f"exchange: tells a {type(message).__name__.lower()}"] += 1
             self._tell(message)
 
 

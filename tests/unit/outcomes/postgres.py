@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
@@ -32,6 +32,16 @@ STORE_FAULTS: Final = {"unreachable": 3, "slow": 2}
 COMMIT_FAULTS: Final = {"lost before the commit": 2, "committed, the answer lost": 3}
 
 
+class Leg(NamedTuple):
+    """A row of the ledger."""
+
+    source: str
+    account: str
+    asset: str
+    cause: str | None
+    amount: int
+
+
 @dataclass
 class Rows:
     """One user's rows; a transaction works on a copy."""
@@ -44,10 +54,11 @@ class Rows:
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     holds: dict[str, int] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
-    reports: frozenset[str] = frozenset()
+    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
     steps: frozenset[tuple[str, str]] = frozenset()
     replies: dict[str, tuple[int, str]] = field(default_factory=dict)
-    ledger: Counter[tuple[str, str]] = field(default_factory=Counter)
+    ledger: tuple[Leg, ...] = ()
 
     def copy(self) -> "Rows":
         """What a transaction writes on."""
@@ -58,8 +69,9 @@ class Rows:
             orders=dict(self.orders),
             holds=dict(self.holds),
             routes=dict(self.routes),
+            reports=dict(self.reports),
+            waiting=dict(self.waiting),
             replies=dict(self.replies),
-            ledger=self.ledger.copy(),
         )
 
     def check(self) -> None:
@@ -144,13 +156,47 @@ class _Connection:
         assert rows is not None, "written outside a transaction"
         named = dict(zip(statement.names, values, strict=True))
         if statement is NOTE_REPORT:
-            rows.reports |= {named["report_id"]}
+            rows.reports[named["report_id"]] = named
             return None
         return _write(rows, named, new=statement is NEW_ORDER)
 
+    async def fetch(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """What a bust or a correction needs to know."""
+        rows = self._rows
+        assert rows is not None, "read outside a transaction"
+        if "waiting_amendments" in sql:
+            return [{"report": report} for report in rows.waiting.values()]
+        if "execution_reports" in sql:
+            _, execution_id = values
+            return [
+                report
+                for report in rows.reports.values()
+                if report["report_kind"] != "end"
+                and execution_id in (report["report_id"], report["amends"])
+            ]
+        assert "ledger_entries" in sql
+        _, sources = values
+        sums: Counter[tuple[str, str, str | None]] = Counter()
+        for leg in rows.ledger:
+            if leg.source in sources:
+                sums[leg.account, leg.asset, leg.cause] += leg.amount
+        return [
+            {"account": account, "asset": asset, "cause": cause, "amount": amount}
+            for (account, asset, cause), amount in sums.items()
+        ]
+
     async def execute(self, sql: str, *values: Any) -> None:
-        """Free the placing lock: there is one order here, and nobody waits for it."""
-        assert "placing_locks" in sql
+        """Let an amendment wait, or no longer; free the placing lock, which nobody waits for."""
+        if "placing_locks" in sql:
+            return
+        rows = self._rows
+        assert rows is not None, "written outside a transaction"
+        assert "waiting_amendments" in sql
+        _, report_id, *report = values
+        if report:
+            rows.waiting.setdefault(report_id, report[0])
+        else:
+            del rows.waiting[report_id]
 
     async def _lock_books(
         self, user_id: str, order_id: str, symbol: str, side: str, reports: list[str]
@@ -211,7 +257,7 @@ def _write(rows: Rows, named: dict[str, Any], *, new: bool) -> int | None:
     if named.get("newly_mapped"):
         rows.routes[named["newly_mapped"]] = order_id
     if named.get("report_id"):
-        rows.reports |= {named["report_id"]}
+        rows.reports[named["report_id"]] = named
     if named["reply_status"] is not None:
         rows.replies.setdefault(key, (named["reply_status"], named["reply_body"]))
     symbol = named["symbol"]
@@ -220,14 +266,13 @@ def _write(rows: Rows, named: dict[str, Any], *, new: bool) -> int | None:
     rows.shares[symbol] = rows.shares.get(symbol, 0) + named["position_shares_delta"]
     rows.held_shares[symbol] += named["held_shares_delta"]
     rows.holds[order_id] = named["hold_shares"]
-    for account, asset, amount in zip(
-        named["posting_accounts"], named["posting_assets"], named["posting_amounts"], strict=True
-    ):
-        rows.ledger[account, asset] += amount
+    columns = ("accounts", "assets", "causes", "amounts")
+    for leg in zip(*(named[f"posting_{column}"] for column in columns), strict=True):
+        rows.ledger += (Leg(named["source"], *leg),)
     rows.seq += 1
     return rows.seq
 
 
 def cash_of(rows: Rows, account: str) -> int:
     """What the ledger adds up to for an account, in cents."""
-    return rows.ledger[account, CASH]
+    return sum(leg.amount for leg in rows.ledger if (leg.account, leg.asset) == (account, CASH))

@@ -74,6 +74,7 @@ class Temporal:
         self.fleet = Fleet(chance, activities_of)
         self.current: Run | None = None
         self.result: str | None = None
+        self.failed = False
         self._conditions: list[tuple[Run, Callable[[], bool], asyncio.Future[None]]] = []
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
@@ -95,16 +96,20 @@ class Temporal:
         while True:
             run = self.current
             assert run is not None, "not started"
+            if self.failed:
+                return
             if self.result is not None:
                 self.start(adopt_order(run.start.order_id, run.start.user_id))
                 continue
             if name == "cancel" and isinstance(argument, CancelOrder):
                 run.workflow._cancel_is_new(argument)
             try:
-                return await self.fleet.spawn(self._handle(run, name, argument))
+                await self.fleet.spawn(self._handle(run, name, argument))
             except asyncio.CancelledError:
                 if not run.evicted:
                     raise
+            else:
+                return
 
     async def _handle(self, run: Run, name: str, argument: object) -> None:
         RUN.set(run)
@@ -131,6 +136,10 @@ class Temporal:
                 self.chance.fired["continued as new"] += 1
                 run = Run(self, next_run.start, self.fleet.any_worker())
                 continue
+            except Exception as error:  # noqa: BLE001 - told to whoever reads the seed
+                self.chance.promise_broken(f"the workflow failed by {error!r}")
+                self.failed = True
+                return
             run.evict()
             self.chance.note(f"workflow ended: {self.result}")
             return

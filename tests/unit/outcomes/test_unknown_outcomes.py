@@ -61,6 +61,7 @@ def test_a_thousand_unknown_outcomes_end_in_the_truth_and_every_fault_struck() -
         *(f"bus: {fault}" for fault in BUS_FAULTS),
         *(f"database: {fault}" for fault in (*STORE_FAULTS, *COMMIT_FAULTS)),
         *(f"exchange: {fault}" for fault in (*EXCHANGE_FAULTS, *CANCEL_FAULTS)),
+        *(f"exchange: tells a {kind}" for kind in ("execution", "end", "bust", "correction")),
         *(f"ended {status}" for status in CLOSED),
         "first task begun anew",
         "later task begun anew",

@@ -110,8 +110,8 @@ class Truth:
         )
         held = (rows.held_cents, rows.held_shares[SYMBOL], rows.holds.get(self._start.order_id, 0))
         self._check(held == (0, 0, 0), f"an order that ended holds {held}")
-        for asset in {asset for _, asset in rows.ledger}:
-            total = sum(amount for (_, one), amount in rows.ledger.items() if one == asset)
+        for asset in {leg.asset for leg in rows.ledger}:
+            total = sum(leg.amount for leg in rows.ledger if leg.asset == asset)
             self._check(total == 0, f"{asset} is off by {total}")
         self._check(cash_of(rows, LedgerAccount.CLEARING) == notional, "clearing is off")
         status = rows.replies.get(self._start.idempotency_key, (None, None))[0]
