@@ -111,6 +111,46 @@ async def test_bad_input_has_its_code_and_stores_nothing(stack: DevStack, name: 
         assert "idempotent-replayed" not in accepted.headers
 
 
+NOT_WHOLE = ("522.10000001", "52210.0", "1e3", "-0.0", "NaN", '"10"', "true", "9" * 40, "[1]")
+ROUTES_WITH_NUMBERS = {
+    "numShares of an order": ("POST", "/order", "numShares", "invalid-shares"),
+    "priceInCents of an order": ("POST", "/order", "priceInCents", "invalid-price"),
+    "numShares of a preview": ("POST", "/order/preview", "numShares", "invalid-shares"),
+    "priceInCents of a preview": ("POST", "/order/preview", "priceInCents", "invalid-price"),
+}
+
+
+@pytest.mark.parametrize("name", ROUTES_WITH_NUMBERS)
+async def test_no_number_is_rounded(stack: DevStack, name: str) -> None:
+    method, path, field, code = ROUTES_WITH_NUMBERS[name]
+    async with account(stack.api_url) as alice:
+        headers = {"content-type": "application/json", "idempotency-key": str(uuid4())}
+        for text in NOT_WHOLE:
+            body = json.dumps(but(**{field: "HERE"})).replace('"HERE"', text)
+            refused = await alice.http.request(method, path, content=body, headers=headers)
+
+            assert_problem(refused, code)
+            assert [error["where"] for error in refused.json()["errors"]] == [f"#/{field}"]
+        assert (await alice.http.get("/orders")).json()["asOfSeq"] == 0
+
+
+async def test_no_limit_is_rounded(stack: DevStack) -> None:
+    async with account(stack.api_url, scope="operator") as operator:
+        before = (await operator.http.get("/ops/limits")).json()
+        for text in NOT_WHOLE:
+            refused = await operator.http.put(
+                "/ops/limits/order-shares",
+                content=f'{{"reason": "a test", "value": {text}}}',
+                headers={"content-type": "application/json"},
+            )
+
+            whole_but_too_much = text.isdigit()
+            assert_problem(
+                refused, "limit-out-of-bounds" if whole_but_too_much else "invalid-request"
+            )
+        assert (await operator.http.get("/ops/limits")).json() == before
+
+
 async def test_two_keys_are_malformed(stack: DevStack) -> None:
     async with account(stack.api_url) as alice:
         request = alice.http.build_request("POST", "/order", json=GOOD)
