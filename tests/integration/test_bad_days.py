@@ -43,11 +43,24 @@ TRUTHS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         "portfolio": AWAY,
         "events": AWAY,
         "stream": AWAY,
+        "preview": AWAY,
+        "holds": AWAY,
     },
-    "nats": {"place": BLIND, "cancel": ASKED, "cancel all": SOME_ASKED, "price": SHOWN | AWAY},
+    "nats": {
+        "place": BLIND,
+        "cancel": ASKED,
+        "cancel all": SOME_ASKED,
+        "price": SHOWN | AWAY,
+        "preview": BLIND,
+    },
     "temporal": {"place": AWAY, "cancel": AWAY, "cancel all": SOME_ASKED},
     "gateway": {"place": ASKED, "cancel": ASKED, "cancel all": SOME_ASKED},
-    "exchange": {"place": ASKED | BLIND, "cancel": ASKED, "cancel all": SOME_ASKED},
+    "exchange": {
+        "place": ASKED | BLIND,
+        "cancel": ASKED,
+        "cancel all": SOME_ASKED,
+        "preview": SHOWN | BLIND,
+    },
 }
 """By what is away: how a request that comes meanwhile may be answered; 200 where nothing stands."""
 UNDER_WAY: Final[Mapping[str, frozenset[str]]] = {
@@ -134,6 +147,9 @@ async def ask_all(
         "portfolio": bob.http.get("/portfolio"),
         "events": bob.http.get("/orders/events"),
         "stream": stream(bob),
+        "preview": bob.http.post("/order/preview", json=NEW),
+        "holds": bob.http.get("/account/holds"),
+        "clock": bob.http.get("/clock"),
         "price": bob.http.get("/symbol/SPY"),
         "ready": bob.http.get("/readyz"),
     }

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from api.problems_page import PATH, page
 from brokerage.contracts.problems import PROBLEMS
 from tests.support.problem_codes import OF_NO_ROUTE, asserted_texts, documented, named, undocumented
 
@@ -89,3 +90,7 @@ def test_an_answer_that_its_route_does_not_document_is_found() -> None:
     assert not undocumented("DELETE", order, "too-late-to-cancel")
     assert not undocumented("GET", "/nowhere", "not-found")
     assert undocumented("GET", order, "no-such-code")
+
+
+def test_the_page_of_problems_is_the_catalogue() -> None:
+    assert PATH.read_text() == page(), "write it anew: python -m api.problems_page"
