@@ -92,8 +92,10 @@ class OrdersBody(BaseModel):
     asOfSeq: int
 
 
-class ExecutionBody(BaseModel):
-    """What the exchange reported; of its `shares`, `bookedShares` are the customer's."""
+class ReportedExecutionBody(BaseModel):
+    """An execution as it stands after the event, of which a bust leaves no shares; of its `shares`,
+    `bookedShares` are the customer's.
+    """
 
     id: str = Field(examples=["E-2207"])
     shares: int
@@ -107,7 +109,7 @@ class OrderEventBody(BaseModel):
     seq: int
     kind: str = Field(examples=["fill"])
     order: OrderBody
-    execution: ExecutionBody | None
+    execution: ReportedExecutionBody | None
 
 
 class OrderEventsBody(BaseModel):

@@ -28,7 +28,9 @@ PATH: Final = "/orders/stream"
 
 
 class ReportedExecution(Answer, frozen=True, kw_only=True):
-    """What the exchange reported; of its `shares`, `booked_shares` are the customer's."""
+    """An execution as it stands after an event, of which a bust leaves no shares; of its `shares`,
+    `booked_shares` are the customer's.
+    """
 
     id: str
     shares: int

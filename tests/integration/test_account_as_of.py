@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from brokerage.contracts.commands import CancelRequested, OrderKey, SettleRequest
+from brokerage.contracts.events import ExecutionReport
 from brokerage.domain.orders import OrderStatus
 from brokerage.storage.event_reads import BalancesNotKept, SeqAhead, account_after
 from brokerage.storage.reads import Portfolio
@@ -17,7 +18,7 @@ from tests.support.books import (
     external_id,
     forget_balances,
 )
-from tests.support.orders import a_fill, an_end
+from tests.support.orders import a_correction, a_fill, an_end
 
 STEPS = 60
 SYMBOLS = ("IBM", "SPY", "META")
@@ -37,12 +38,16 @@ class RandomLife:
         self._books = books
         self._draw = random.Random(seed)
         self._orders: list[tuple[OrderKey, str]] = []
+        self._fills: list[tuple[OrderKey, str, str, int]] = []
         self._reports = 0
 
     async def step(self) -> None:
         """Let one thing happen that may change the account."""
         if not self._orders or self._draw.random() < 0.3:
             await self._place()
+            return
+        if self._fills and self._draw.random() < 0.15:
+            await self._amend()
             return
         key, external = self._draw.choice(self._orders)
         order = await self._books.order(key)
@@ -59,8 +64,7 @@ class RandomLife:
                 CancelRequested(key.order_id, key.user_id, key.user_id, "")
             )
         else:
-            report = an_end("cancelled", order.executed_shares, external=external)
-            await self._books.orders.settle(SettleRequest(key.order_id, key.user_id, [report]))
+            await self._settle(key, an_end("cancelled", order.matched_shares, external=external))
 
     async def _place(self) -> None:
         start = await self._books.claim(
@@ -74,14 +78,31 @@ class RandomLife:
             self._orders.append((OrderKey(start.order_id, start.user_id), external_id()))
 
     async def _fill(self, key: OrderKey, external: str, shares: int) -> None:
-        self._reports += 1
-        report = a_fill(
-            f"{external}-{self._reports}",
-            shares,
+        execution_id = self._report_id(external)
+        price_cents = self._draw.randint(18_500, 21_500)
+        fill = a_fill(execution_id, shares, price_cents, feed_seq=self._reports, external=external)
+        await self._settle(key, fill)
+        self._fills.append((key, external, execution_id, shares))
+
+    async def _amend(self) -> None:
+        """The exchange takes an execution back, or changes it."""
+        key, external, execution_id, shares = self._draw.choice(self._fills)
+        report = a_correction(
+            self._report_id(external),
+            execution_id,
+            self._draw.randint(0, shares),
             self._draw.randint(18_500, 21_500),
+            feed_seq=self._reports,
             external=external,
         )
+        await self._settle(key, report)
+
+    async def _settle(self, key: OrderKey, report: ExecutionReport) -> None:
         await self._books.orders.settle(SettleRequest(key.order_id, key.user_id, [report]))
+
+    def _report_id(self, external: str) -> str:
+        self._reports += 1
+        return f"{external}-{self._reports}"
 
 
 @pytest.mark.parametrize("seed", [2, 3, 4])

@@ -6,13 +6,16 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from brokerage.contracts.problems import PROBLEMS
-from brokerage.contracts.views import first_reply, format_time, order_view
+from brokerage.contracts.views import event_view, first_reply, format_time, order_view
 from brokerage.domain import booking, orders
 from brokerage.domain.booking import Books
 from brokerage.domain.orders import OrderStatus, OrderType
 from tests.support.orders import NOON, an_order
 
 S = OrderStatus
+BOOKS = Books(
+    cash_cents=300_000, held_cents=200_000, position_shares=0, held_shares=0, hold_shares=10
+)
 POOR = Books(cash_cents=1_000, held_cents=400, position_shares=0, held_shares=0)
 
 
@@ -110,3 +113,26 @@ def test_a_refusal_is_kept_as_422_whatever_the_exchange_calls_its_reason(code: s
 
     assert reply is not None
     assert (reply.status, json.loads(reply.body)["code"]) == (422, "refused-by-exchange")
+
+
+# -- order events -------------------------------------------------------------------------------
+
+
+def test_event_is_shown_with_the_execution_that_changed_the_order() -> None:
+    change = booking.settle(an_order(), BOOKS, "E-1", 4, 19_990, NOON)
+    order = json.dumps(order_view(change.order))
+
+    assert event_view(7, change.kind, order, json.dumps(change.detail)) == {
+        "seq": 7,
+        "kind": "fill",
+        "order": order_view(change.order),
+        "execution": {"id": "E-1", "shares": 4, "priceInCents": 19_990, "bookedShares": 4},
+    }
+
+
+def test_event_that_no_execution_brought_shows_none() -> None:
+    change = booking.refuse_cancel(orders.request_cancel(an_order(), NOON), BOOKS, "not-now", NOON)
+
+    shown = event_view(2, change.kind, json.dumps(order_view(change.order)), '{"code": "not-now"}')
+
+    assert shown["execution"] is None
