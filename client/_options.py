@@ -48,4 +48,4 @@ WaitOption = Annotated[
     float | None,
     typer.Option("--wait", metavar="SECONDS", min=0, help="Wait this long for an outcome."),
 ]
-OrderArgument = Annotated[UUID | None, typer.Argument(metavar="[ORDER]", help="The order's id.")]
+OrderArgument = Annotated[UUID | None, typer.Argument(metavar="ORDER", help="The order's id.")]

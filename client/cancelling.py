@@ -29,7 +29,8 @@ async def cancel_everything(
         new = [item for item in answer.items if item.id not in found]
         found |= {item.id: item for item in answer.items}
         gone = sum(item.ok for item in found.values())
-        tell(f"{gone} of {len(found)}{' or more' if answer.more else ''} cancelled")
+        of = f"{len(found)} or more" if answer.more else f"{len(found)}"
+        tell(f"{gone} of {of} cancelled" if found else "nothing is open")
         if not answer.more or not new:
             break
     if wait_seconds is not None:

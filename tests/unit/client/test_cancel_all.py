@@ -59,6 +59,15 @@ def test_command_goes_on_while_there_are_more_and_tells_how_far_it_is(
     assert "3 of 3 cancelled" in result.stderr
 
 
+def test_command_says_that_nothing_was_open(server: FakeSherwood, run: Run) -> None:
+    server.answer("DELETE", "/orders", answer())
+
+    result = run("cancel", "--all")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "nothing is open" in result.stderr
+
+
 def test_command_stops_where_a_repeat_brings_nothing_new(server: FakeSherwood, run: Run) -> None:
     unreached = answer(item(IDS[0], 503, "submitted"), more=True)
     server.answer("DELETE", "/orders", unreached, unreached)
@@ -90,7 +99,6 @@ def test_order_that_is_gone_while_it_is_waited_for_is_told(server: FakeSherwood,
 @pytest.mark.parametrize(
     ("items", "exit_code"),
     [
-        ([], 0),
         ([item(IDS[0]), item(IDS[1], 409, "filled")], 3),
         ([item(IDS[0], 409, "filled"), item(IDS[1], 202, "pending_cancel")], 6),
         ([item(IDS[0], 202, "pending_cancel"), item(IDS[1], 503, "submitted")], 7),
