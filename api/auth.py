@@ -179,13 +179,16 @@ async def redeem(bus: Bus, ticket: str) -> User:
         raise ProblemError("unavailable", "tickets cannot be checked now") from error
 
 
+def identified(request: Request, user: User) -> User:
+    """Have the answer to this request tell how many orders the user may still place (`Frame`)."""
+    request.state.user_id = user.user_id
+    return user
+
+
 async def current_user(request: Request) -> User:
     """The user of the request's bearer token."""
     verifier: TokenVerifier = request.app.state.verifier
-    user = user_of(request.headers, verifier)
-    # `Frame` tells each answer how many orders they may still place.
-    request.state.user_id = user.user_id
-    return user
+    return identified(request, user_of(request.headers, verifier))
 
 
 CurrentUser = Annotated[User, Depends(current_user)]

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from sse_starlette.sse import EventSourceResponse, SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from api.auth import User, redeem, user_of
+from api.auth import User, current_user, identified, redeem
 from api.errors import ProblemError, no_account
 from api.node import NodeState
 from api.stream_limits import StreamLimits
@@ -107,8 +107,8 @@ async def _order_streaming(request: Request) -> OrderStreaming:
 
 async def _stream_user(request: Request) -> User:
     if (ticket := request.query_params.get("ticket")) is not None:
-        return await redeem(request.app.state.bus, ticket)
-    return user_of(request.headers, request.app.state.verifier)
+        return identified(request, await redeem(request.app.state.bus, ticket))
+    return await current_user(request)
 
 
 Streaming = Annotated[OrderStreaming, Depends(_order_streaming)]

@@ -108,8 +108,9 @@ async def test_every_answer_to_a_user_says_what_is_left(stack: DevStack) -> None
             await alice.http.post("/order", json={}),
             await alice.http.delete(first.headers["location"]),
         ]
-        async with alice.http.stream("GET", "/subscribe?symbols=SPY") as stream:
-            answers.append(stream)
+        for path in ("/subscribe?symbols=SPY", "/orders/stream"):
+            async with alice.http.stream("GET", path) as stream:
+                answers.append(stream)
         alice.http.headers.pop("authorization")
         unnamed = await alice.http.get("/orders")
 

@@ -40,6 +40,18 @@ TABLES = (
 
 FUNCTIONS = (
     """
+    -- In PL/pgSQL, which keeps its plans: a function in SQL is planned at each call, and four of
+    -- them were most of a claim's work.
+    CREATE OR REPLACE FUNCTION limit_value(p_name text, p_subject text) RETURNS bigint
+    LANGUAGE plpgsql STABLE AS $$
+    BEGIN
+        RETURN coalesce(
+            (SELECT l.value FROM limits l WHERE l.name = p_name AND l.subject = p_subject),
+            (SELECT l.value FROM limits l WHERE l.name = p_name AND l.subject = '')
+        );
+    END $$
+    """,
+    """
     -- How long one token of one slot takes to come back. A rate of 0 gives none: ask in an hour.
     CREATE FUNCTION token_interval(p_per_second bigint, p_slots integer) RETURNS interval
     LANGUAGE sql IMMUTABLE AS $$
@@ -50,11 +62,12 @@ FUNCTIONS = (
     -- What a user may place; '' is who has no row of their own in `limits`.
     CREATE FUNCTION rate_of_user(
         p_user text, OUT per_second bigint, OUT burst bigint, OUT token_seconds float8
-    ) LANGUAGE sql STABLE AS $$
-        SELECT rate, CASE WHEN rate > 0 THEN limit_value('user-orders-burst', p_user) ELSE 0 END,
-            extract(epoch FROM token_interval(rate, 1))
-        FROM limit_value('user-orders-per-second', p_user) AS rate
-    $$
+    ) LANGUAGE plpgsql STABLE AS $$
+    BEGIN
+        per_second := limit_value('user-orders-per-second', p_user);
+        burst := CASE WHEN per_second > 0 THEN limit_value('user-orders-burst', p_user) ELSE 0 END;
+        token_seconds := extract(epoch FROM token_interval(per_second, 1));
+    END $$
     """,
     """
     -- A row is locked until its transaction is on disk: one slot for every 100 a second.
