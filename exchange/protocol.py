@@ -258,7 +258,7 @@ class Listing(Message, frozen=True):
 
 
 class TradingStatus(Message, frozen=True, tag="trading", tag_field="type"):
-    """Whether placements are taken, and of which symbols they are not. Cancels always are.
+    """Whether anything trades and placements are taken, and in which symbols not. Cancels are.
 
     `version` rises with every change; it is compared within one connection only, as it begins anew
     with the process. `next_open_ms` and `next_close_ms` are those of the regular session whether

@@ -149,17 +149,9 @@ class Venue:
         if self._failure is not None:
             return
         now_ms = self.now_ms()
-        market = self.engine.market
-        if math.isinf(self.speed):
-            if self.hub.backlog_bytes() < _UNBOUND_BACKLOG_BYTES:
-                self.engine.run_until(2**62, _UNBOUND_PRINTS, now_ms)
-            self._market_ms = float(market.next_ms)
-        else:
-            elapsed_ms = min(elapsed_seconds * 1000, _TICK_ELAPSED_MS_MAX)
-            self._market_ms += elapsed_ms * self.speed
-            count = self.engine.run_until(int(self._market_ms), _TICK_PRINTS_MAX, now_ms)
-            if count == _TICK_PRINTS_MAX:
-                self._market_ms = float(market.next_ms)
+        # A closed market stands still; but every symbol has an opening price from the start.
+        if self._board.is_open(now_ms) or self.engine.market.position == 0:
+            self._go_on(elapsed_seconds, now_ms)
         reached = self.engine.note_advance(now_ms)
         if reached is not None:
             self._group.append(reached)
@@ -173,6 +165,19 @@ class Venue:
         if self._group or self.engine.floor.trades or self._checkpoint_due:
             self._flush()
         self._tell_trading()
+
+    def _go_on(self, elapsed_seconds: float, now_ms: int) -> None:
+        market = self.engine.market
+        if math.isinf(self.speed):
+            if self.hub.backlog_bytes() < _UNBOUND_BACKLOG_BYTES:
+                self.engine.run_until(2**62, _UNBOUND_PRINTS, now_ms)
+            self._market_ms = float(market.next_ms)
+        else:
+            elapsed_ms = min(elapsed_seconds * 1000, _TICK_ELAPSED_MS_MAX)
+            self._market_ms += elapsed_ms * self.speed
+            count = self.engine.run_until(int(self._market_ms), _TICK_PRINTS_MAX, now_ms)
+            if count == _TICK_PRINTS_MAX:
+                self._market_ms = float(market.next_ms)
 
     def settle(self) -> None:
         """Commit and publish what waits, so that what is counted is what was sent."""

@@ -137,3 +137,19 @@ async def test_halt_is_told_to_members_after_its_commit_with_the_version_that_be
     assert ['"halted":["REC"]' in frame for frame in frames] == [True]
     assert world.venue.trading.version == 2
     assert '"tradingVersion":2' in world.reader.frames[-1].decode()
+
+
+async def test_closed_market_stands_still_and_goes_on_where_it_was() -> None:
+    world = World()
+    market = world.venue.engine.market
+    world.venue.tick(1.0)
+    world.venue.switch_sessions("closed")
+
+    before = market.position
+    world.venue.tick(1.0)
+    closed = market.position
+    world.venue.switch_sessions("off")
+    world.venue.tick(0.1)
+
+    assert before == closed
+    assert before < market.position < before + 100
