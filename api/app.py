@@ -27,6 +27,7 @@ from api.routes import (
     preview,
     prices,
     streams,
+    why,
 )
 from brokerage.runtime.settings import Settings
 
@@ -86,6 +87,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(orders.router)
     app.include_router(preview.router)
     app.include_router(order_events.router)
+    app.include_router(why.router)
     app.include_router(account.router)
     app.include_router(prices.router)
     app.include_router(clock.router)

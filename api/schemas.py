@@ -174,26 +174,6 @@ class PortfolioBody(BaseModel):
     at: str = Field(examples=[TIME_EXAMPLE])
 
 
-class ClockBody(BaseModel):
-    """The time, and whether the exchange takes orders; null is what nobody knows at this moment.
-
-    `nextOpenAt` and `nextCloseAt` are those of the regular session (weekdays, 09:30 to 16:00 in New
-    York). It binds if `sessions` is `regular`; `off`: orders are taken around the clock; `closed`:
-    the exchange takes none until it says otherwise.
-    """
-
-    at: str = Field(description="Now, at this server.", examples=[TIME_EXAMPLE])
-    exchangeAt: str | None = Field(
-        description="The exchange's own time at its last heartbeat.", examples=[TIME_EXAMPLE]
-    )
-    feed: Literal["live", "stale"]
-    isOpen: bool | None
-    sessions: Literal["off", "regular", "closed"] | None
-    nextOpenAt: str | None = Field(examples=["2026-11-24T14:30:00.000000Z"])
-    nextCloseAt: str | None = Field(examples=["2026-11-23T21:00:00.000000Z"])
-    halted: list[str] | None = Field(description="Symbols not traded now.", examples=[["AAPL"]])
-
-
 IntervalName = Literal["1s", "1m", "5m", "15m", "1h", "1d"]
 
 

@@ -21,7 +21,7 @@ from client._options import (
     parse_symbol,
 )
 from client._session import Session, Wiring
-from client.asking import clock
+from client.asking import clock, why
 from client.cancelling import cancel_everything, exit_code_of_all
 from client.errors import OutcomeUnknown, SherwoodError
 from client.events import events
@@ -57,7 +57,7 @@ app = typer.Typer(
 app.add_typer(ops.app)
 
 
-for command in (clock, preview, holds):
+for command in (clock, why, preview, holds):
     app.command()(command)
 
 

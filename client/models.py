@@ -103,6 +103,46 @@ class CancelledOrders(Answer, frozen=True, kw_only=True):
     more: bool = False
 
 
+class Traded(Answer, frozen=True, kw_only=True):
+    """What traded while an order stood, from bars of `interval` that begin at `since` or later.
+
+    `reached_volume` is the shares of the bars whose range reaches its limit, `missed_volume` of
+    those since its last fill; all trades up to `until` are in them.
+    """
+
+    interval: str
+    since: datetime
+    until: datetime | None = None
+    best_price_cents: int | None = None
+    reached_volume: int = 0
+    missed_volume: int = 0
+
+
+class Why(Answer, frozen=True, kw_only=True):
+    """Why an order has not filled: a code for programs, a sentence for people, and the facts.
+
+    `limit_cents` is what was sent, of a market order its collar; `distance_cents` is from there to
+    the best price since, 0 once it was reached.
+    """
+
+    order_id: UUID
+    at: datetime
+    waits_for: str
+    explanation: str
+    status: str
+    limit_cents: int
+    num_shares: int
+    filled_shares: int
+    leaves_shares: int
+    traded: Traded
+    reason: str | None = None
+    last_fill_at: datetime | None = None
+    last_price_cents: int | None = None
+    last_price_at: datetime | None = None
+    best_price_cents: int | None = None
+    distance_cents: int | None = None
+
+
 class OrderPage(Answer, frozen=True, kw_only=True):
     """Orders, newest first; `next_cursor` asks for the page after this one."""
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from client.models import Clock, ListedSymbol, Order, Portfolio, Tick
+from client.models import Clock, ListedSymbol, Order, Portfolio, Tick, Why
 from client.money import average_cents, format_change, format_dollars, format_percent
 
 NOTHING: Final = "-"
@@ -174,6 +174,29 @@ def show_clock(console: Console, clock: Clock) -> None:
         ("at the exchange", moment(clock.exchange_at)),
         ("regular session opens", moment(clock.next_open_at)),
         ("regular session closes", moment(clock.next_close_at)),
+    )
+    show_facts(console, facts)
+
+
+def show_why(console: Console, why: Why) -> None:
+    """Write the sentence, then the facts it rests on."""
+    show_line(console, why.explanation)
+    show_line(console, "")
+    traded = why.traded
+    since = f"since {moment(traded.since)} UTC"
+    facts = (
+        ("waits for", why.waits_for),
+        ("limit sent", dollars(why.limit_cents)),
+        ("best price", f"{dollars(why.best_price_cents)} {since}"),
+        ("still away", dollars(why.distance_cents)),
+        ("last price", f"{dollars(why.last_price_cents)} at {moment(why.last_price_at)} UTC"),
+        (
+            "traded at its limit",
+            f"{count(traded.reached_volume)} shares {since}, by bars of {traded.interval}",
+        ),
+        ("since its last fill", f"{count(traded.missed_volume)} shares"),
+        ("filled", f"{count(why.filled_shares)} of {count(why.num_shares)}"),
+        ("still to fill", count(why.leaves_shares)),
     )
     show_facts(console, facts)
 

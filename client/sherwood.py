@@ -46,6 +46,7 @@ from client.models import (
     SymbolPage,
     TimeInForce,
     Token,
+    Why,
     Window,
 )
 from client.operations import Operations
@@ -154,6 +155,10 @@ class Sherwood:
     async def order(self, order_id: UUID) -> Order:
         """Return one order. Raises NotFound, also for somebody else's."""
         return read(await self._transport.request("GET", f"/order/{order_id}"), Order)
+
+    async def why(self, order_id: UUID) -> Why:
+        """Return why an order has not filled. Raises NotFound, also for somebody else's."""
+        return read(await self._transport.request("GET", f"/order/{order_id}/why"), Why)
 
     async def cancel(self, order_id: UUID) -> Cancellation:
         """Cancel what is unfilled. Raises Refused with the final order if it is too late."""

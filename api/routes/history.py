@@ -1,8 +1,5 @@
 """The past: bars of a symbol, and what an account was worth."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -14,8 +11,9 @@ from api.bodies import json_response
 from api.cursor import MICROSECOND, decode_bar_cursor, encode_bar_cursor
 from api.documentation import TOKEN_PROBLEMS, problems
 from api.errors import ProblemError, no_account
+from api.history_reads import reading_history
 from api.live_prices import live_prices
-from api.node import Node, NodeState
+from api.node import Node
 from api.schemas import BarsBody, IntervalName, PortfolioHistoryBody, WindowName
 from api.symbols import check_traded
 from api.times import parse_time
@@ -30,7 +28,6 @@ router = APIRouter(tags=["history"])
 
 BARS_MAX: Final = 5_000
 BARS_DEFAULT: Final = 500
-READ_WAIT_SECONDS: Final = 1.0
 
 _FROM: Final = "RFC 3339, or a date for its midnight in UTC. Bars that begin then or later."
 _TO: Final = "RFC 3339, or a date for its midnight in UTC. Bars that begin before."
@@ -89,7 +86,7 @@ async def read_bars(
             f"bars of {interval} are kept from {format_time(kept_from)} on",
             keptFrom=format_time(kept_from),
         )
-    async with _reading(node):
+    async with reading_history(node):
         bars = await bars_page(
             node.pool,
             name,
@@ -127,7 +124,7 @@ async def read_portfolio_history(
     Computed from the ledger and the bars' closes, the last one carried forward; the last point is
     at the live prices where there are any.
     """
-    async with _reading(node):
+    async with reading_history(node):
         account = await reads.account_age(node.pool, user.user_id)
         if account is None:
             raise no_account()
@@ -165,17 +162,3 @@ def history_view(
             for point in history.points
         ],
     }
-
-
-@asynccontextmanager
-async def _reading(node: NodeState) -> AsyncIterator[None]:
-    """One of the few reads of history that a node has under way: orders need the same database."""
-    try:
-        async with asyncio.timeout(READ_WAIT_SECONDS):
-            await node.history_reads.acquire()
-    except TimeoutError:
-        raise ProblemError("overloaded", "too many look into the past at this node") from None
-    try:
-        yield
-    finally:
-        node.history_reads.release()

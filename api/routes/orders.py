@@ -1,7 +1,6 @@
 """Place, read, list and cancel orders."""
 
 import asyncio
-import re
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from api.documentation import KEY_PARAMETER, RISK_PROBLEMS, TOKEN_PROBLEMS, body
 from api.errors import invalid_query
 from api.idempotency import parse_key
 from api.node import Node, NodeState
+from api.order_ids import parse_order_id
 from api.order_watch import order_notices
 from api.placing import place_order
 from api.schemas import CancelAllBody, CancelBody, OrderBody, OrdersBody, PlaceOrder
@@ -32,7 +32,6 @@ WATCH_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 1.0
 SYMBOL: Final = r"^[A-Z0-9.]{1,16}$"
 STATUSES: Final = frozenset(status.value for status in OrderStatus)
-ORDER_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @router.post(
@@ -103,7 +102,7 @@ async def read(
     ] = None,
 ) -> Response:
     """Another user's order looks exactly like none."""
-    known_id = _parse_order_id(order_id)
+    known_id = parse_order_id(order_id)
     order = await reads.order_of_user(node.pool, user.user_id, known_id)
     if order is not None and after_version is not None and order.version <= after_version:
         order = await _newer(node, order, after_version)
@@ -129,9 +128,7 @@ async def read(
 )
 async def cancel(order_id: str, request: Request, user: CurrentUser, node: Node) -> Response:
     """Needs no key and may be repeated."""
-    return await cancel_order(
-        node, user.user_id, _parse_order_id(order_id), client_address(request)
-    )
+    return await cancel_order(node, user.user_id, parse_order_id(order_id), client_address(request))
 
 
 @router.delete(
@@ -230,12 +227,6 @@ def parse_statuses(text: str) -> list[str]:
         else:
             raise invalid_query("status", "a status is `open`, `closed` or the name of one")
     return sorted(status.value for status in named)
-
-
-def _parse_order_id(text: str) -> str:
-    if not ORDER_ID.fullmatch(text):
-        raise order_not_found()
-    return text.lower()
 
 
 async def _newer(node: NodeState, order: Order, after_version: int) -> Order | None:

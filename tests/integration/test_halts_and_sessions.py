@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -11,20 +9,15 @@ import pytest
 
 from devstack.roles import owner_among
 from devstack.stack import DevStack
-from tests.support.accounts import Account, account
-from tests.support.eventually import eventually
+from tests.support.accounts import account
 from tests.support.exchange_member import Member, member_of
+from tests.support.market_hours import clock_says, closed, halted
 from tests.support.price_watch import killed
+from tests.support.trading import RESTING, place
 
 HALTED, OTHER = "QQQ", "SPY"
-FAR_BELOW: dict[str, Any] = {
-    "position": "buy",
-    "symbol": HALTED,
-    "priceInCents": 100,
-    "numShares": 1,
-    "timeInForce": "gtc",
-}
-ELSEWHERE: dict[str, Any] = {**FAR_BELOW, "symbol": OTHER}
+FAR_BELOW = RESTING | {"symbol": HALTED}
+ELSEWHERE = RESTING | {"symbol": OTHER}
 
 
 @pytest.fixture
@@ -33,54 +26,8 @@ async def exchange(stack: DevStack) -> AsyncIterator[Member]:
         yield member
 
 
-async def place(alice: Account, body: dict[str, Any], key: str | None = None) -> httpx.Response:
-    return await alice.http.post("/order", json=body, headers={"idempotency-key": key or new_key()})
-
-
 def new_key() -> str:
     return str(uuid4())
-
-
-async def clock_says(alice: Account, **expected: Any) -> None:
-    """Return once the node's clock has all of this."""
-    seen: dict[str, Any] = {}
-
-    async def so() -> bool:
-        try:
-            seen.update((await alice.http.get("/clock")).json())
-        except httpx.TransportError as error:
-            raise AssertionError("the node is away") from error
-        return expected.items() <= seen.items()
-
-    try:
-        await eventually(so, f"the clock says {expected}", 60)
-    except AssertionError as error:
-        raise AssertionError(f"last seen: {seen}") from error
-
-
-@asynccontextmanager
-async def halted(exchange: Member, alice: Account) -> AsyncIterator[None]:
-    """One symbol is halted for the block, none after it; the node knows of both."""
-    await exchange.control("halts", symbol=HALTED)
-    try:
-        await clock_says(alice, halted=[HALTED])
-        yield
-    finally:
-        for symbol in (HALTED, OTHER):
-            await exchange.control("halts", symbol=symbol, halted=False)
-        await clock_says(alice, halted=[])
-
-
-@asynccontextmanager
-async def closed(exchange: Member, alice: Account) -> AsyncIterator[None]:
-    """The market is closed for the block; the node knows of its begin and its end."""
-    await exchange.control("sessions", sessions="closed")
-    try:
-        await clock_says(alice, isOpen=False)
-        yield
-    finally:
-        await exchange.control("sessions", sessions="off")
-        await clock_says(alice, isOpen=True)
 
 
 def assert_refused(answer: httpx.Response, code: str) -> None:
@@ -95,7 +42,7 @@ async def test_halted_symbol_is_refused_without_a_trace_and_taken_again_when_it_
     key, known_key = new_key(), new_key()
     async with account(stack.api_url) as alice:
         known = await place(alice, FAR_BELOW, known_key)
-        async with halted(exchange, alice):
+        async with halted(exchange, alice, HALTED):
             refused = await place(alice, FAR_BELOW, key)
             previewed = await alice.http.post("/order/preview", json=FAR_BELOW)
             replayed = await place(alice, FAR_BELOW, known_key)
@@ -157,22 +104,17 @@ async def test_order_that_a_halt_overtakes_keeps_the_refusal_of_the_exchange(
 async def test_what_is_halted_is_known_though_nats_the_feed_or_the_node_was_killed_meanwhile(
     stack: DevStack, exchange: Member
 ) -> None:
-    changes = (("nats", [HALTED, OTHER]), ("feed", [HALTED]), ("api", [HALTED, OTHER]))
-    async with (
-        account(stack.api_url) as alice,
-        halted(exchange, alice),
-        asyncio.TaskGroup() as tasks,
-    ):
-        for name, symbols in changes:
-            back = tasks.create_task(killed(stack, await owner_among(stack.rows(), name)))
-            await exchange.control("halts", symbol=OTHER, halted=OTHER in symbols)
-            await clock_says(alice, feed="live", halted=symbols)
-            assert_refused(await place(alice, FAR_BELOW), "symbol-halted")
-            await back
+    async with account(stack.api_url) as alice, halted(exchange, alice, HALTED):
+        for name in ("nats", "feed", "api"):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(killed(stack, await owner_among(stack.rows(), name)))
+                # Who knows it was not told by what was said before.
+                async with halted(exchange, alice, OTHER, beside=HALTED):
+                    assert_refused(await place(alice, FAR_BELOW), "symbol-halted")
 
 
 async def test_halt_outlives_the_exchange(stack: DevStack, exchange: Member) -> None:
-    async with account(stack.api_url) as alice, halted(exchange, alice):
+    async with account(stack.api_url) as alice, halted(exchange, alice, HALTED):
         await killed(stack, "exchange")
         await clock_says(alice, feed="live", halted=[HALTED])
         assert_refused(await place(alice, FAR_BELOW), "symbol-halted")

@@ -91,10 +91,12 @@ async def test_order_far_from_the_market_waits_until_it_is_cancelled(sherwood: S
     limit = f"{price_cents // 200}.00"  # half the price: nobody sells at that
 
     placed = await sherwood("buy", "META", "1", "--limit", limit, "--wait", "30", "--json")
+    why = await sherwood("why", placed.document["id"], "--json")
     cancelled = await sherwood("cancel", placed.document["id"], "--wait", "30", "--json")
     again = await sherwood("cancel", placed.document["id"])
 
     assert (placed.exit_code, placed.document["status"]) == (0, "submitted"), placed.notes
+    assert (why.exit_code, why.document["waitsFor"]) == (0, "price-not-reached"), why.notes
     assert (cancelled.exit_code, cancelled.document["status"]) == (0, "cancelled")
     assert again.exit_code == 0
 
@@ -123,6 +125,12 @@ async def test_watched_symbols_have_prices_at_once(sherwood: Sherwood) -> None:
     assert watched.exit_code == 0, watched.notes
     assert set(prices) == {"META", "AAPL"}
     assert all(price > 0 for price in prices.values())
+
+
+async def test_clock_says_that_the_market_is_open(sherwood: Sherwood) -> None:
+    clock = await sherwood("clock", "--json")
+
+    assert (clock.exit_code, clock.document["isOpen"]) == (0, True), clock.notes
 
 
 async def test_token_alone_is_printed_and_works(sherwood: Sherwood) -> None:

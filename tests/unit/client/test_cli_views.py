@@ -216,3 +216,47 @@ def test_portfolio_of_a_frozen_account_says_so_first(server: FakeSherwood, run: 
     server.answer("GET", "/portfolio", httpx.Response(200, json=body))
 
     assert run("portfolio").stdout.splitlines()[0] == "this account is frozen"
+
+
+def test_why_says_a_sentence_and_then_the_facts_it_rests_on(server: FakeSherwood, run: Run) -> None:
+    why = {
+        "orderId": ORDER_ID,
+        "at": "2026-03-02T14:35:00Z",
+        "waitsFor": "price-not-reached",
+        "explanation": "The best price since, $522.50, is $0.40 from its $522.10.",
+        "status": "partially_filled",
+        "reason": None,
+        "limitInCents": 52_210,
+        "numShares": 10,
+        "filledShares": 4,
+        "leavesShares": 6,
+        "lastFillAt": "2026-03-02T14:31:00Z",
+        "lastPriceInCents": 52_260,
+        "lastPriceAt": "2026-03-02T14:34:59Z",
+        "bestPriceInCents": 52_250,
+        "distanceInCents": 40,
+        "traded": {
+            "interval": "1s",
+            "since": "2026-03-02T14:30:00.125000Z",
+            "until": "2026-03-02T14:34:59.900000Z",
+            "bestPriceInCents": 52_250,
+            "reachedVolume": 1_200,
+            "missedVolume": 0,
+        },
+    }
+    server.answer("GET", f"/order/{ORDER_ID}/why", *[httpx.Response(200, json=why)] * 2)
+
+    assert run("why", ORDER_ID).stdout.splitlines() == [
+        "The best price since, $522.50, is $0.40 from its $522.10.",
+        "",
+        "waits for            price-not-reached",
+        "limit sent           522.10",
+        "best price           522.50 since 2026-03-02 14:30:00 UTC",
+        "still away           0.40",
+        "last price           522.60 at 2026-03-02 14:34:59 UTC",
+        "traded at its limit  1,200 shares since 2026-03-02 14:30:00 UTC, by bars of 1s",
+        "since its last fill  0 shares",
+        "filled               4 of 10",
+        "still to fill        6",
+    ]
+    assert json.loads(run("why", ORDER_ID, "--json").stdout)["distanceInCents"] == 40
