@@ -273,6 +273,21 @@ CONTRADICTIONS: Final[dict[str, str]] = {
         SELECT order_id::text AS place, 0::bigint AS expected, count(*) AS found
         FROM waiting_amendments GROUP BY order_id
     """,
+    "an account is what its last event left": """
+        SELECT a.user_id AS place, e.cash_cents - e.held_cents AS expected,
+            a.cash_cents - a.held_cents AS found
+        FROM accounts a JOIN order_events e ON e.user_id = a.user_id AND e.seq = a.event_seq
+        WHERE (e.cash_cents, e.held_cents) <> (a.cash_cents, a.held_cents)
+    """,
+    "a position is what its last event left": """
+        SELECT p.user_id || ' ' || p.symbol AS place, e.position_shares - e.held_shares AS expected,
+            p.shares - p.held_shares AS found
+        FROM positions p JOIN LATERAL (
+            SELECT position_shares, held_shares FROM order_events
+            WHERE user_id = p.user_id AND symbol = p.symbol ORDER BY seq DESC LIMIT 1
+        ) e ON true
+        WHERE (e.position_shares, e.held_shares) <> (p.shares, p.held_shares)
+    """,
     "a user's event sequence has no gap": """
         SELECT a.user_id AS place, a.event_seq AS expected, coalesce(e.count, 0) AS found
         FROM accounts a LEFT JOIN (

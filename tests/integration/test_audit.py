@@ -46,6 +46,16 @@ async def an_order_with_a_bust(books: Books) -> OrderKey:
             "held cash is the sum of the holds",
         ),
         (
+            "UPDATE accounts SET cash_cents = cash_cents + 1 WHERE user_id = $1",
+            "UPDATE accounts SET cash_cents = cash_cents - 1 WHERE user_id = $1",
+            "an account is what its last event left",
+        ),
+        (
+            "UPDATE positions SET held_shares = held_shares + 1 WHERE user_id = $1",
+            "UPDATE positions SET held_shares = held_shares - 1 WHERE user_id = $1",
+            "a position is what its last event left",
+        ),
+        (
             "UPDATE positions SET shares = shares + 1 WHERE user_id = $1",
             "UPDATE positions SET shares = shares - 1 WHERE user_id = $1",
             "a position is the sum of its entries",

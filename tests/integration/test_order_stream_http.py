@@ -203,3 +203,28 @@ async def test_place_that_is_none_is_refused(alice: Account, after: str) -> None
     for answer in (by_address, by_header, of_pages):
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
     assert by_header.json()["errors"][0]["in"] == "header"
+
+
+async def test_without_nats_who_waits_and_who_streams_are_told_all_the_same(
+    stack: DevStack, alice: Account
+) -> None:
+    order = await place_resting(alice.http)
+    async with following(alice.http) as follower, asyncio.TaskGroup() as tasks:
+        await stack.stop("nats")
+        try:
+            newer = tasks.create_task(
+                alice.http.get(f"/order/{order['id']}", params={"afterVersion": order["version"]})
+            )
+            cancelled = await alice.http.delete(f"/order/{order['id']}")
+            await newer
+            await follower.has_heard(3)
+        finally:
+            await stack.start("nats")
+        await eventually(
+            lambda: follower.told("order")[-1]["order"]["status"] == "cancelled", "it is cancelled"
+        )
+
+    assert cancelled.status_code == 202
+    assert newer.result().json()["status"] == "pending_cancel"
+    assert follower.seqs == list(range(3, 3 + len(follower.seqs)))
+    assert follower.told("order")[0]["kind"] == "cancel-requested"
