@@ -29,6 +29,7 @@ from api.routes import (
     streams,
     why,
 )
+from api.waits import Waits
 from brokerage.runtime.settings import Settings
 
 DESCRIPTION = (
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.verifier = TokenVerifier(settings)
     state.stopping = asyncio.Event()
     state.order_rates = OrderRates()
+    state.waits = Waits()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

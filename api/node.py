@@ -19,6 +19,7 @@ from api.auth import TokenVerifier
 from api.errors import ProblemError
 from api.order_rates import OrderRates
 from api.order_workflows import OrderWorkflows
+from api.waits import Waits
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.stream_control import StreamControl
@@ -54,6 +55,7 @@ class NodeState(State):
     stopping: asyncio.Event
     streams: ASGIApp
     order_rates: OrderRates
+    waits: Waits
     beat: float
     ready_at: float
     pool: "Pool[Any]"

@@ -84,7 +84,9 @@ async def place(request: Request, user: CurrentUser, node: Node) -> Response:
     summary="Read an order",
     responses={
         200: {"model": OrderBody},
-        **problems(*TOKEN_PROBLEMS, "order-not-found", "invalid-request", "unavailable"),
+        **problems(
+            *TOKEN_PROBLEMS, "order-not-found", "invalid-request", "overloaded", "unavailable"
+        ),
     },
 )
 async def read(
@@ -105,7 +107,8 @@ async def read(
     known_id = parse_order_id(order_id)
     order = await reads.order_of_user(node.pool, user.user_id, known_id)
     if order is not None and after_version is not None and order.version <= after_version:
-        order = await _newer(node, order, after_version)
+        with node.waits.one_more(user.user_id):
+            order = await _newer(node, order, after_version)
     if order is None:
         raise order_not_found()
     return json_response(order_view(order))

@@ -1,8 +1,10 @@
 """Rate limits and the placing lock over HTTP: what is refused, what it costs, what is told."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
+from api.waits import WAITS_PER_USER_MAX
 from brokerage.contracts.ids import order_id_for
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
@@ -192,3 +194,28 @@ async def test_a_worker_that_died_with_the_lock_holds_nobody_up_for_long(stack: 
     for reply, order in zip(replies, final, strict=True):
         assert reply.headers["idempotent-replayed"] == "true"
         assert order["status"] == ("submitted" if reply.status_code == 201 else "rejected")
+
+
+# -- waiting for an order ----------------------------------------------------------------------
+
+
+async def test_a_user_waits_for_orders_so_often_at_once_and_not_once_more(
+    stack: DevStack,
+) -> None:
+    async with account(stack.api_url) as alice:
+        order = await placed(alice, RESTING)
+        address = f"/order/{order['id']}"
+        newer = {"afterVersion": order["version"]}
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [
+                tasks.create_task(alice.http.get(address, params=newer))
+                for _ in range(WAITS_PER_USER_MAX + 1)
+            ]
+            await eventually(lambda: any(task.done() for task in waiting), "one is refused")
+            [refused] = [task.result() for task in waiting if task.done()]
+            await alice.http.delete(address)
+        answers = [task.result() for task in waiting if task.result() is not refused]
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert {answer.status_code for answer in answers} == {200}
+    assert all(answer.json()["version"] > order["version"] for answer in answers)
