@@ -19,9 +19,11 @@ from api.routes import (
     account,
     clock,
     dev,
+    executions,
     health,
     history,
     ops,
+    ops_books,
     order_events,
     orders,
     preview,
@@ -90,12 +92,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(preview.router)
     app.include_router(order_events.router)
     app.include_router(why.router)
+    app.include_router(executions.router)
     app.include_router(account.router)
     app.include_router(prices.router)
     app.include_router(clock.router)
     app.include_router(streams.router)
     app.include_router(history.router)
     app.include_router(ops.router)
+    app.include_router(ops_books.router)
     app.include_router(health.router)
     if settings.environment == "development":
         app.include_router(dev.router)

@@ -32,6 +32,28 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
     return created_at, order_id
 
 
+def encode_execution_cursor(at: datetime, execution_id: str) -> str:
+    """The place right after this execution."""
+    return _encode(at, execution_id)
+
+
+def decode_execution_cursor(cursor: str) -> tuple[datetime, str]:
+    """Time and id of the last execution seen; raises `ProblemError` for anything else."""
+    return _decode(cursor)
+
+
+def encode_error_cursor(at: datetime, report_id: str, cause: str) -> str:
+    """The place right after this item of the error account."""
+    return _encode(at, f"{report_id} {cause}")
+
+
+def decode_error_cursor(cursor: str) -> tuple[datetime, str, str]:
+    """Time, report and cause of the last item seen; raises `ProblemError` for anything else."""
+    at, rest = _decode(cursor)
+    report_id, _, cause = rest.rpartition(" ")
+    return at, report_id, cause
+
+
 def encode_bar_cursor(start: datetime, interval: str) -> str:
     """The place right after the bar of this interval that begins at `start`."""
     return _encode(start, interval)

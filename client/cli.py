@@ -25,8 +25,10 @@ from client.asking import clock, why
 from client.cancelling import cancel_everything, exit_code_of_all
 from client.errors import OutcomeUnknown, SherwoodError
 from client.events import events
+from client.executions import executions
 from client.exit_codes import MEANINGS, ExitCode, exit_code_of_cancelled, exit_code_of_placed
 from client.models import ListedSymbol, Order, OrderPage, Position, SymbolPage, TimeInForce
+from client.ops_books import error_account
 from client.previewing import holds, preview
 from client.render import (
     ORDER_COLUMNS,
@@ -55,6 +57,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(ops.app)
+ops.app.command("error-account")(error_account)
+app.command()(executions)
 
 
 for command in (clock, why, preview, holds):

@@ -150,6 +150,45 @@ class OrderPage(Answer, frozen=True, kw_only=True):
     next_cursor: str | None = None
 
 
+class FirstBooked(Answer, frozen=True, kw_only=True):
+    """An execution as it was booked at first."""
+
+    shares: int
+    price_cents: int
+    notional_cents: int
+
+
+class Execution(Answer, frozen=True, kw_only=True):
+    """One execution of an order: `shares` for `notional_cents` in all.
+
+    `price_improvement_cents` is how much better that is than at `sent_price_cents`, the order's
+    limit or collar. `status` is `booked`, `busted` or `corrected`; then `was` says how it began.
+    """
+
+    id: str
+    order_id: UUID
+    position: Position
+    symbol: str
+    shares: int
+    price_cents: int | None
+    notional_cents: int
+    sent_price_cents: int
+    price_improvement_cents: int
+    status: str
+    was: FirstBooked | None = None
+    at: datetime
+    booked_at: datetime
+    amended_at: datetime | None = None
+
+
+class ExecutionPage(Answer, frozen=True, kw_only=True):
+    """Executions, newest first; `next_cursor` asks for the page after this one."""
+
+    items: tuple[Execution, ...]
+    next_cursor: str | None = None
+    as_of_seq: int | None = None
+
+
 class Tick(Answer, frozen=True, kw_only=True):
     """The newest price of a symbol; all but its name is None for one that never traded."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
+from uuid import UUID
 
 from client._answers import read
 from client._transport import Transport
@@ -57,6 +58,41 @@ class ActPage(Answer, frozen=True, kw_only=True):
     next_cursor: str | None = None
 
 
+class Borne(Answer, frozen=True, kw_only=True):
+    """What one report of the exchange brought to the error account, for one cause.
+
+    Cents below zero were paid, shares below zero are owed. `report_id` is the execution itself, or
+    the bust or correction of it.
+    """
+
+    cause: str
+    execution_id: str
+    report_id: str
+    order_id: UUID
+    user_id: str
+    symbol: str
+    amount_cents: int
+    shares: int
+    booked_at: datetime
+
+
+class BorneTotal(Answer, frozen=True, kw_only=True):
+    """What the error account has for one cause: `amount_cents`, or `shares` of `symbol`."""
+
+    cause: str
+    amount_cents: int | None = None
+    symbol: str | None = None
+    shares: int | None = None
+
+
+class ErrorAccount(Answer, frozen=True, kw_only=True):
+    """A page of items, newest first; `totals` are of the whole account."""
+
+    items: tuple[Borne, ...]
+    totals: tuple[BorneTotal, ...]
+    next_cursor: str | None = None
+
+
 class Operations:
     """The operators' part of one Sherwood. Every method raises SherwoodError.
 
@@ -93,6 +129,14 @@ class Operations:
         """Say what an account may do from its next order on. Raises NotFound."""
         body = {"state": state, "reason": reason}
         return read(await self._transport.request("PUT", _account_path(user), json=body), Account)
+
+    async def error_account(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> ErrorAccount:
+        """Return a page of what the firm bears, and the totals by cause and asset."""
+        params = _given(limit=limit, cursor=cursor)
+        answer = await self._transport.request("GET", "/ops/error-account", params=params)
+        return read(answer, ErrorAccount)
 
     async def acts(
         self, *, subject: str | None = None, limit: int | None = None, cursor: str | None = None

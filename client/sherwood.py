@@ -34,6 +34,7 @@ from client.models import (
     Cancellation,
     CancelledOrders,
     Clock,
+    ExecutionPage,
     Interval,
     ListedSymbol,
     Order,
@@ -217,6 +218,25 @@ class Sherwood:
         Close it (`contextlib.aclosing`) when done. See `client.order_events`.
         """
         return OrderEventStream(self._transport, after)
+
+    async def executions(
+        self,
+        *,
+        symbol: str | None = None,
+        order_id: UUID | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> ExecutionPage:
+        """Return a page of the user's executions, newest first; of one symbol or order if given."""
+        asked: dict[str, str | int | None] = {
+            "symbol": symbol,
+            "orderId": None if order_id is None else str(order_id),
+            "limit": limit,
+            "cursor": cursor,
+        }
+        params = {name: value for name, value in asked.items() if value is not None}
+        answer = await self._transport.request("GET", "/executions", params=params)
+        return read(answer, ExecutionPage)
 
     async def portfolio(self, *, as_of_seq: int | None = None) -> Portfolio:
         """Return cash, holds and positions, as they were right after an order event if it is named;

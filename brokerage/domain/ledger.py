@@ -53,6 +53,14 @@ class Posting:
     cause: ErrorCause | None = None
 
 
+def price_improvement_cents(side: Side, shares: int, cents: int, sent_price_cents: int) -> int:
+    """How much better `shares` for `cents` in all are than at the price the order was sent with.
+
+    That price is the customer's limit, or the collar of a market order; so it is never below zero.
+    """
+    return _sign(side) * (shares * sent_price_cents - cents)
+
+
 @dataclass(frozen=True, slots=True)
 class Borne:
     """A part of an execution that is the firm's: shares, and what they cost; as the order trades.

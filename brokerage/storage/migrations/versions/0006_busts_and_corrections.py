@@ -47,8 +47,8 @@ SCHEMA = (
     """,
     """
     CREATE INDEX ledger_entries_of_error
-        ON ledger_entries (booked_at DESC, source DESC, cause DESC, user_id DESC)
-        INCLUDE (asset, amount, order_id) WHERE account = 'error'
+        ON ledger_entries (booked_at DESC, source DESC)
+        INCLUDE (cause, user_id, order_id, asset, amount) WHERE account = 'error'
     """,
     """
     ALTER TABLE execution_reports

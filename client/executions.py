@@ -1,0 +1,93 @@
+"""The command that lists executions."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+import typer
+from rich.text import Text
+
+from client._options import JsonOption, UserOption, parse_symbol
+from client._session import Session, Wiring
+from client.models import Execution, ExecutionPage
+from client.money import format_change
+from client.render import NOTHING, Cell, Column, count, dollars, moment, show_table
+from client.sherwood import Sherwood
+
+PAGE_MAX: Final = 200
+COLUMNS: Final = (
+    Column("Id"),
+    Column("Side"),
+    Column("Symbol"),
+    Column("Shares", is_number=True),
+    Column("Price", is_number=True),
+    Column("Notional", is_number=True),
+    Column("Better by", is_number=True, is_optional=True),
+    Column("Status"),
+    Column("Was", is_optional=True),
+    Column("At (UTC)", is_optional=True),
+)
+
+
+def executions(
+    context: typer.Context,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", metavar="SYMBOL", parser=parse_symbol)
+    ] = None,
+    order: Annotated[
+        UUID | None, typer.Option("--order", metavar="ORDER", help="Of this order only.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The most to list.")] = 50,
+    user: UserOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List your executions, newest first; `better by` is against the price the order was sent with.
+
+    A busted one is as if it had never been; of a corrected one, `was` is what was booked at first.
+    """
+    session = Session(context.ensure_object(Wiring), as_json=as_json, user=user)
+
+    async def list_executions(sherwood: Sherwood) -> ExecutionPage:
+        found: list[Execution] = []
+        cursor: str | None = None
+        while True:
+            page = await sherwood.executions(
+                symbol=symbol,
+                order_id=order,
+                limit=min(limit - len(found), PAGE_MAX),
+                cursor=cursor,
+            )
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None or len(found) >= limit:
+                return ExecutionPage(
+                    items=tuple(found), next_cursor=cursor, as_of_seq=page.as_of_seq
+                )
+
+    page = session.run(list_executions)
+    if as_json:
+        session.show_json(page)
+        return
+    if not page.items:
+        session.note("no executions")
+        return
+    show_table(session.out, COLUMNS, map(_row, page.items))
+    if page.next_cursor is not None:
+        session.note(f"there are more; --limit {limit * 2} shows them")
+
+
+def _row(one: Execution) -> list[Cell]:
+    was = NOTHING
+    if one.was is not None:
+        was = f"{count(one.was.shares)} at {dollars(one.was.price_cents)}"
+    return [
+        one.id,
+        Text(one.position, style="green" if one.position == "buy" else "magenta"),
+        one.symbol,
+        count(one.shares),
+        dollars(one.price_cents),
+        dollars(one.notional_cents),
+        format_change(one.price_improvement_cents),
+        Text(one.status, style="" if one.status == "booked" else "yellow"),
+        was,
+        moment(one.at),
+    ]
