@@ -170,7 +170,7 @@ async def test_the_order_in_the_way_is_the_one_that_would_trade_first(books: Boo
     for price in (21_000, 19_900, 20_500):
         await books.reserved(side="sell", shares=1, limit_price_cents=price)
     first = await books.reserved(side="sell", shares=1, limit_price_cents=19_800)
-    await books.reserved(side="sell", shares=1, limit_price_cents=19_800)
+    await books.reserved(side="sell", shares=1, limit_price_cents=20_000)
 
     state = await books.orders.reserve(await books.claim(shares=1))
 

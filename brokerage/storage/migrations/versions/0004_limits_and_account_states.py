@@ -119,13 +119,13 @@ BEGIN
          FROM holds h JOIN orders o ON o.user_id = h.user_id AND o.order_id = h.order_id
          WHERE p_side = 'buy' AND h.user_id = p_user AND h.symbol = p_symbol
            AND h.asset = p_symbol AND o.end_status IS NULL
-         ORDER BY h.price_cents, o.created_at LIMIT 1)
+         ORDER BY h.price_cents LIMIT 1)
         UNION ALL
         (SELECT o.order_id, o.price_cents, o.status
          FROM holds h JOIN orders o ON o.user_id = h.user_id AND o.order_id = h.order_id
          WHERE p_side = 'sell' AND h.user_id = p_user AND h.symbol = p_symbol
            AND h.asset = 'USD' AND o.end_status IS NULL
-         ORDER BY h.price_cents DESC, o.created_at LIMIT 1)
+         ORDER BY h.price_cents DESC LIMIT 1)
     ) AS opposing ON true;
     RETURN its_standing;
 END $$
