@@ -99,7 +99,7 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         403, "Only operators may do this", False, "Use a token with the scope `operator`."
     ),
     "account-not-found": ProblemKind(
-        404, "No such account", False, "A user's account is opened before its state can be set."
+        404, "No such account", False, "Look at the user's name again."
     ),
     "limit-not-found": ProblemKind(404, "No such limit", False, "See `GET /ops/limits`."),
     "limit-out-of-bounds": ProblemKind(

@@ -117,7 +117,7 @@ def shortfall(order: Order, books: Books) -> Rejected | None:
         return None
     return Rejected(
         code,
-        f"the order needs {say(required)}, {say(max(available, 0))} is available",
+        f"the order needs {say(required)}; available: {say(max(available, 0))}",
         required=required,
         available=max(available, 0),
     )

@@ -139,3 +139,38 @@ async def test_token_alone_is_printed_and_works(sherwood: Sherwood) -> None:
     assert token.exit_code == 0, token.notes
     assert len(token.out.split()) == 1
     assert token.out.count(".") == 2
+
+
+async def test_preview_and_holds_show_what_placing_takes(sherwood: Sherwood) -> None:
+    told = await sherwood("preview", "buy", "META", "3", "--limit", "1.00", "--json")
+    placed = await sherwood("buy", "META", "3", "--limit", "1.00", "--wait", "30", "--json")
+    holds = await sherwood("holds", "--json")
+    beyond = await sherwood("preview", "sell", "META", "1")
+
+    assert (told.exit_code, told.document["requiredCashInCents"]) == (0, 300), told.notes
+    assert holds.document["heldCashInCents"] == 300
+    assert [one["orderId"] for one in holds.document["items"]] == [placed.document["id"]]
+    assert beyond.exit_code == 3
+    assert "insufficient-shares" in beyond.out
+
+
+async def test_operator_sets_what_an_account_may_do_and_finds_it_in_the_record(
+    sherwood: Sherwood,
+) -> None:
+    user, operator = f"cli-{uuid4().hex[:12]}", f"cli-{uuid4().hex[:12]}"
+    await sherwood("portfolio", as_user=user)
+    why = ("--reason", "a test of the command")
+
+    frozen = await sherwood("ops", "set-account", user, "frozen", *why, as_user=operator)
+    limited = await sherwood(
+        *("ops", "set-limit", "order-shares", "5", "--subject", user, *why), as_user=operator
+    )
+    refused = await sherwood("buy", "META", "1", as_user=user)
+    acts = await sherwood("ops", "acts", "--subject", user, "--json", as_user=operator)
+
+    assert (frozen.exit_code, limited.exit_code) == (0, 0), frozen.notes + limited.notes
+    assert (refused.exit_code, "account-frozen" in refused.notes) == (3, True)
+    assert [(one["act"], one["after"], one["operator"]) for one in acts.document["items"]] == [
+        ("limit order-shares", 5, operator),
+        ("account-state", "frozen", operator),
+    ]
