@@ -13,18 +13,20 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from brokerage.contracts.commands import OrderKey
+from brokerage.contracts.commands import OrderKey, SettleRequest
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.placements import new_order
 from brokerage.domain import booking
 from brokerage.domain.booking import Change, books_after
+from brokerage.domain.corrections import Amendment, amend
 from brokerage.domain.errors import InvariantBroken
+from brokerage.domain.ledger import allocate
 from brokerage.domain.orders import Order, OrderStatus
 from brokerage.storage.pool import connection
 from brokerage.storage.writes import OpenBooks
 from devstack.stack import DevStack
 from tests.support.books import Books, audited_books, external_id
-from tests.support.orders import NOON, a_fill
+from tests.support.orders import NOON, a_correction, a_fill
 
 S = OrderStatus
 Decision = Callable[[Order, booking.Books, str], Change]
@@ -45,6 +47,13 @@ class Kind:
     decide: Decision
 
 
+def amended(order: Order, read: booking.Books, name: str, shares: int) -> Change:
+    """What becomes of the four shares that `brought_to` had executed."""
+    standing = allocate(order.side, 4, 4, 19_990, order.price_cents)
+    amendment = Amendment(name, f"{order.external_order_id}-1", shares, 19_980 if shares else 0)
+    return amend(order, read, standing, amendment, NOON)
+
+
 KINDS: Final = {
     "acknowledge": Kind(S.PENDING, lambda o, b, name: booking.acknowledge(o, b, name, NOON)),
     "refuse": Kind(S.PENDING, lambda o, b, name: booking.refuse(o, b, "halted", NOON)),
@@ -61,6 +70,8 @@ KINDS: Final = {
     ),
     "settle": Kind(S.SUBMITTED, lambda o, b, name: booking.settle(o, b, name, 4, 19_990, NOON)),
     "fill": Kind(S.SUBMITTED, lambda o, b, name: booking.settle(o, b, name, 10, 19_990, NOON)),
+    "bust": Kind(S.PARTIALLY_FILLED, lambda o, b, name: amended(o, b, name, 0)),
+    "correction": Kind(S.PARTIALLY_FILLED, lambda o, b, name: amended(o, b, name, 3)),
 }
 
 
@@ -97,6 +108,8 @@ async def write_at_once(
 
 def _report(name: str, change: Change) -> ExecutionReport | None:
     shares = change.booked.executed_shares
+    if change.kind in ("bust", "correction"):
+        return a_correction(name, str(change.detail["executionId"]), shares, 19_980, external=name)
     return a_fill(name, shares, 19_990, external=name) if shares else None
 
 
@@ -119,7 +132,11 @@ async def brought_to(books: Books, status: OrderStatus) -> OrderKey:
     """An order of the user's that has this status."""
     if status is S.PENDING:
         return await books.reserved()
-    key = await books.submitted(external_id())
+    external = external_id()
+    key = await books.submitted(external)
+    if status is S.PARTIALLY_FILLED:
+        fill = a_fill(f"{external}-1", 4, 19_990, external=external)
+        await books.orders.settle(SettleRequest(key.order_id, key.user_id, [fill]))
     if status is S.PENDING_CANCEL:
         async with books.writer.transaction(key.user_id, key.order_id) as opened:
             assert opened.order is not None
