@@ -173,11 +173,13 @@ async def set_limit_of(
 @router.delete(
     "/limits/{name}/{subject}",
     summary="Let everybody's limit count for one user or symbol again",
-    openapi_extra=body(Change),
-    responses={204: {"description": "It has no value of its own any more."},
-               **problems(*LIMIT_PROBLEMS)},
     status_code=204,
-)  # fmt: skip
+    openapi_extra=body(Change),
+    responses={
+        204: {"description": "It has no value of its own any more."},
+        **problems(*LIMIT_PROBLEMS),
+    },
+)
 async def drop_limit(
     name: str, subject: str, request: Request, operator: CurrentOperator, node: Node
 ) -> Response:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from brokerage.contracts.commands import CancelRequested, OrderKey, SettleRequest, StartOrder
@@ -219,3 +220,36 @@ async def test_another_user_s_order_is_in_nobody_s_way(books: Books, servers: De
 
     async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as others:
         assert await reason_of(others) is None
+
+
+# -- the record --------------------------------------------------------------------------------
+
+
+async def test_a_change_that_cannot_be_recorded_is_not_made(books: Books) -> None:
+    without_reason = Authority("olga", "127.0.0.1", "")
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await operations.set_limit(
+            books.pool, Limit("order-shares", books.user_id, 1), without_reason
+        )
+    with pytest.raises(asyncpg.CheckViolationError):
+        await operations.set_account_state(
+            books.pool, books.user_id, AccountState.FROZEN, without_reason
+        )
+
+    assert await operations.limits_page(books.pool, limit=1, subject=books.user_id) == []
+    assert await reason_of(books) is None
+
+
+@pytest.mark.parametrize(
+    "rewriting",
+    [
+        "UPDATE operator_acts SET reason = 'another' WHERE subject = $1",
+        "DELETE FROM operator_acts WHERE subject = $1",
+    ],
+)
+async def test_the_record_is_never_rewritten(books: Books, rewriting: str) -> None:
+    await operations.set_limit(books.pool, Limit("order-shares", books.user_id, 1), BY)
+
+    with pytest.raises(asyncpg.RaiseError, match="append only"):
+        await books.pool.execute(rewriting, books.user_id)
