@@ -31,6 +31,7 @@ from api.routes import (
     streams,
     why,
 )
+from api.turns import Turns
 from api.waits import Waits
 from brokerage.runtime.settings import Settings
 
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.stopping = asyncio.Event()
     state.order_rates = OrderRates()
     state.waits = Waits()
+    state.claim_turns = Turns()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -17,6 +17,8 @@ from brokerage.storage.admission import Claim, RateRefusal
 TURN_SECONDS: Final = 0.25
 """How long an order waits for the one before it: the same user, the same symbol."""
 LOOK_SECONDS: Final = 0.05
+QUEUE_SECONDS: Final = 2.0
+"""How long a claim waits for the claims of the same user that came to this node before it."""
 SCOPES: Final = {
     "user": "you place",
     "symbol": "all users together place, of this symbol,",
@@ -71,15 +73,19 @@ def key_reused() -> ProblemError:
 
 
 async def _ask(node: NodeState, placement: Placement, last_price_cents: int) -> Claim:
-    return await admission.claim_key(
-        node.pool,
-        user_id=placement.user_id,
-        key=placement.key,
-        order_id=placement.order_id,
-        symbol=placement.order.symbol,
-        body_hash=body_hash(placement.order),
-        last_price_cents=last_price_cents,
-    )
+    try:
+        async with node.claim_turns.of(placement.user_id, QUEUE_SECONDS):
+            return await admission.claim_key(
+                node.pool,
+                user_id=placement.user_id,
+                key=placement.key,
+                order_id=placement.order_id,
+                symbol=placement.order.symbol,
+                body_hash=body_hash(placement.order),
+                last_price_cents=last_price_cents,
+            )
+    except TimeoutError as error:
+        raise ProblemError("overloaded", "more of your orders are before this one") from error
 
 
 async def _in_turn(node: NodeState, placement: Placement, last_price_cents: int) -> Claim:

@@ -19,6 +19,7 @@ from api.auth import TokenVerifier
 from api.errors import ProblemError
 from api.order_rates import OrderRates
 from api.order_workflows import OrderWorkflows
+from api.turns import Turns
 from api.waits import Waits
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.last_price import LastPrices
@@ -56,6 +57,7 @@ class NodeState(State):
     streams: ASGIApp
     order_rates: OrderRates
     waits: Waits
+    claim_turns: Turns
     beat: float
     ready_at: float
     pool: "Pool[Any]"

@@ -196,6 +196,24 @@ async def test_a_worker_that_died_with_the_lock_holds_nobody_up_for_long(stack: 
         assert order["status"] == ("submitted" if reply.status_code == 201 else "rejected")
 
 
+async def test_a_crowd_of_one_users_orders_takes_no_connection_from_the_others(
+    stack: DevStack,
+) -> None:
+    symbols = ("SPY", "IBM", "AIG", "BAC")
+    async with account(stack.api_url) as alice, account(stack.api_url) as bob:
+        async with asyncio.TaskGroup() as tasks:
+            crowd = [
+                tasks.create_task(place(alice, {**RESTING, "symbol": symbols[number % 4]}))
+                for number in range(60)
+            ]
+            his = tasks.create_task(bob.http.get("/portfolio"))
+        answers = [task.result() for task in crowd]
+
+    assert his.result().status_code == 200
+    assert {201, 409} <= {answer.status_code for answer in answers}
+    assert not any("the database did not answer" in answer.text for answer in answers)
+
+
 # -- waiting for an order ----------------------------------------------------------------------
 
 
