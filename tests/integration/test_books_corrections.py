@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from itertools import permutations
 
+import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
 from brokerage.contracts.commands import CancelRequested, OrderKey, SettleRequest
 from brokerage.contracts.events import ExecutionReport
@@ -43,6 +45,12 @@ async def borne(books: Books) -> dict[tuple[str, str], int]:
         books.user_id,
     )
     return {(row["cause"], row["asset"]): row["total"] for row in rows}
+
+
+def counted(what: str) -> float:
+    """What was ever alarmed of uncovered busts: cents or shares."""
+    name = f"sherwood_error_account_{what}_total"
+    return REGISTRY.get_sample_value(name, {"cause": "uncovered-bust"}) or 0.0
 
 
 async def events(books: Books, key: OrderKey) -> list[str]:
@@ -254,8 +262,10 @@ async def test_shares_that_are_sold_stay_bought_and_the_firm_takes_the_busts_pla
     sold = await books.submitted(y, side="sell", shares=57, limit_price_cents=20_000)
     await books.orders.settle(settle(sold, a_fill(f"{y}-1", 57, 20_000, external=y)))
 
+    alarmed = [counted("cents"), counted("shares")]
     await books.orders.settle(settle(bought, a_bust(f"b-{x}", f"{x}-1", external=x)))
 
+    assert [counted("cents"), counted("shares")] == [alarmed[0] + 140_000, alarmed[1] + 7]
     # Three shares are there to give back; for the other seven the firm has the cash, owes shares.
     order = await books.order(bought)
     assert (order.filled_shares, order.filled_notional_cents) == (7, 140_000)
@@ -337,3 +347,19 @@ async def test_every_posting_to_the_error_account_says_why(books: Books) -> None
         ("uncovered-late-fill", "USD"): -800_000,
         ("uncovered-late-fill", "IBM"): 40,
     }
+
+
+@pytest.mark.parametrize(("account", "cause"), [("error", None), ("clearing", "overfill")])
+async def test_the_ledger_refuses_a_firms_part_without_a_cause_and_a_cause_without_one(
+    books: Books, account: str, cause: str | None
+) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await books.pool.execute(
+            "INSERT INTO ledger_entries "
+            "(user_id, source, leg, account, asset, amount, cause, booked_at) "
+            "VALUES ($1, 'forged', 1, 'user', 'USD', 100, NULL, now()), "
+            "($1, 'forged', 2, $2, 'USD', -100, $3, now())",
+            books.user_id,
+            account,
+            cause,
+        )

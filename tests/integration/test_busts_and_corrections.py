@@ -5,12 +5,15 @@ from typing import Any, Final
 
 import pytest
 
+from bench.checks import Difference, ExchangeRecord, check
+from brokerage.storage.audit import open_auditor
 from client.auth import BearerToken
 from client.sherwood import Sherwood
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
 from tests.support.eventually import eventually
-from tests.support.exchange_rules import control, executions_of, feed_fault
+from tests.support.exchange_member import member_of
+from tests.support.exchange_rules import MEMBER, control, executions_of, feed_fault
 from tests.support.race import TEN, Scene, balances, race
 from tests.support.trading import Order, placed
 
@@ -63,6 +66,19 @@ async def listed(alice: Account, **query: Any) -> list[dict[str, Any]]:
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
+
+
+async def differences(stack: DevStack, *orders: Order) -> list[Difference]:
+    """In what our books of these orders, the firm's part included, differ from the exchange's."""
+    ids = {order["id"] for order in orders}
+    async with (
+        open_auditor(stack.env["SHERWOOD_DATABASE_URL"]) as audit,
+        member_of(stack.exchange_url, MEMBER) as member,
+    ):
+        theirs = ExchangeRecord(await member.orders(), await member.executions())
+        ours = await audit()
+    ids |= {one.execution_id for one in ours.executions if one.order_id in ids}
+    return [found for found in check(ours, theirs) if found.where in ids]
 
 
 async def put_in(alice: Account) -> int:
@@ -175,6 +191,7 @@ async def test_what_an_owner_cannot_give_back_is_the_firms_and_the_operator_sees
     assert "IBM" not in {position["symbol"] for position in portfolio["positions"]}
     [one] = await listed(scene.alice, orderId=order["id"])
     assert (one["status"], one["shares"], one["notionalInCents"]) == ("busted", 7, 700)
+    assert await differences(scene.stack, order, sale) == []
 
 
 async def test_the_error_account_is_read_page_by_page_by_operators_only(
