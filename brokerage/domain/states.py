@@ -27,9 +27,9 @@ class OrderStatus(StrEnum):
 class Event(StrEnum):
     """What can happen to an order, told apart as far as its status cares.
 
-    Executions and what changes them come at any time, in any status. `shares` are the order's,
-    `executed` counts all that was ever executed, `filled` what of it the customer has; the rest of
-    what was executed is the firm's (the error account).
+    Executions and what changes them come at any time, in any status. What was executed and is not
+    the customer's is the firm's (the error account). `left` is what was never executed: a bust
+    brings nothing back.
     """
 
     ACKNOWLEDGED = "acknowledged"
@@ -48,7 +48,7 @@ class Event(StrEnum):
     FILLED_IN_PART = "filled_in_part"
     """An execution after which the customer has a part, and some of the order is left."""
     FILLED = "filled"
-    """An execution after which the customer has every share."""
+    """An execution after which the customer has every share, or all that busts left of them."""
     USED_UP = "used_up"
     """An execution after which nothing is left, and the customer has a part."""
     USED_UP_UNFILLED = "used_up_unfilled"
@@ -62,7 +62,7 @@ class Event(StrEnum):
     BUSTED = "busted"
     """An execution is declared never to have happened."""
     CORRECTED = "corrected"
-    """An execution had another price or size; it neither fills nor ends the order."""
+    """An execution had another price or size."""
 
 
 _COLUMNS: Final = tuple(OrderStatus)
