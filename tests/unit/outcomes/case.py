@@ -70,7 +70,7 @@ class Case:
                 "worker": dice.choice([0, 0, 0.01, 0.05, 0.15]),
                 "database": dice.choice([0, 0.05, 0.2]),
                 "bus": dice.choice([0, 0.1, 0.4]),
-                "wire": dice.choice([0.1, 0.4, 0.8]),
+                "wire": dice.choice([0.1, 0.4, 0.6, 0.8]),
                 "exchange": dice.choice([0, 0.1, 0.3]),
             },
             calm_at=dice.choice([3.0, 15.0, 40.0, 70.0]),
@@ -88,7 +88,7 @@ class Case:
 
     def _start(self, dice: random.Random) -> StartOrder:
         price = self.exchange.price_cents
-        limit = dice.choice([None, price + 100, price - 2, price, price + 2, price - 100])
+        limit = dice.choice([None, price + 100, price - 2, price + 2, price - 100, price - 100])
         return StartOrder(
             order_id=ORDER_ID,
             user_id=USER,

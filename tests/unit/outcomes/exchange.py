@@ -149,7 +149,7 @@ class SimulatedExchange:
         ).reply
         assert isinstance(reply, PlacementReply)
         if known is None:
-            hidden = self.chance.random.choice([0.0, self.chance.random.random(), 1.0])
+            hidden = self.chance.random.choice([0.0, self.chance.random.random(), 1.0, 1.0])
             self._visible_at[placement.client_order_id] = (
                 asyncio.get_running_loop().time() + hidden * VISIBILITY_SECONDS
             )

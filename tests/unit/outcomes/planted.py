@@ -1,14 +1,21 @@
 """Bugs that somebody could write one day. The seeds must find each of them."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
 import activities.exchange
 from activities.exchange import ExchangeActivities
-from activities.orders import state_of
-from brokerage.contracts.commands import OrderKey, OrderState, SubmitRequest
+from activities.orders import OrderActivities, state_of
+from brokerage.contracts.commands import (
+    OrderKey,
+    OrderState,
+    SettleRequest,
+    SettleResult,
+    SubmitRequest,
+)
 from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
 from brokerage.domain import booking
 from brokerage.domain.orders import OrderStatus
@@ -105,6 +112,20 @@ class NewDeadlineEachTime(OrderWriter):
         return dataclasses.replace(stored, order=dataclasses.replace(stored.order, send_by=later))
 
 
+class OncePerDelivery(OrderActivities):
+    """Knows a report by its delivery, and not by what the exchange calls it."""
+
+    deliveries = itertools.count()
+
+    async def settle(self, request: SettleRequest) -> SettleResult:
+        delivered = [
+            dataclasses.replace(report, report_id=f"{report.report_id}-{next(self.deliveries)}")
+            for report in request.reports
+        ]
+        settled = await super().settle(dataclasses.replace(request, reports=delivered))
+        return SettleResult([report.report_id for report in request.reports], settled.state)
+
+
 class CancelSentNowhere(ExchangeActivities):
     """Calls an order cancelled here, and tells the exchange nothing."""
 
@@ -149,6 +170,7 @@ PLANTED: Final = (
     Planted("silence is cancelled", Code(client=SilenceIsCancelled), "cancelled, and not {"),
     Planted("sent late", Code(batcher=SentLate), "sent an order after its send-by"),
     Planted("a new deadline each time", Code(writer=NewDeadlineEachTime), "after its send-by"),
+    Planted("once per delivery", Code(orders=OncePerDelivery), "executed "),
     Planted("a cancel sent nowhere", Code(exchange=CancelSentNowhere), "cancelled, and not {"),
     Planted("a new id each time", Code(exchange=FreshEachTime), "sent under another id"),
 )
