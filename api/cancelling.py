@@ -29,7 +29,8 @@ log = structlog.get_logger()
 ONE_SECONDS: Final = 3.0
 ALL_SECONDS: Final = 5.0
 """The whole of an answer: half of what our own client gives one attempt."""
-LOOK_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.25
+"""Notices come sooner; this is for those that are lost."""
 ORDERS_MAX: Final = 100
 """Orders that one `DELETE /orders` sees to; the answer says if there are more."""
 ASKED_AT_ONCE: Final = 8
@@ -140,7 +141,13 @@ async def _cancel(
                 break
             await notices.wait(min(LOOK_SECONDS, remaining_seconds))
             recorded = {key for key, wish in open_wishes.items() if wish.answer == "recorded"}
-            for order in await reads.orders_of_user(node.pool, user_id, list(open_wishes)):
+            try:
+                rows = await reads.orders_of_user(node.pool, user_id, list(open_wishes))
+            except DatabaseUnavailable as error:
+                # What was seen so far still holds; there may be time for another look.
+                log.info("cancels_not_looked_at", orders=len(open_wishes), cause=repr(error))
+                continue
+            for order in rows:
                 wish = open_wishes[order.order_id]
                 wish.look(order, recorded=order.order_id in recorded)
                 if wish.decided:
