@@ -42,7 +42,7 @@ def executions(
 ) -> None:
     """List your executions, newest first; `better by` is against the price the order was sent with.
 
-    A busted one is as if it had never been; of a corrected one, `was` is what was booked at first.
+    Of a busted or corrected one, `was` is what was booked at first.
     """
     session = Session(context.ensure_object(Wiring), as_json=as_json, user=user)
 
