@@ -1,6 +1,6 @@
 """What the exchange does wrong on purpose while users trade, and how often it did."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -63,6 +63,16 @@ class Strikes:
     where: str
     action: str
     fired: int
+
+
+def never_struck(strikes: Sequence[Strikes]) -> list[str]:
+    """The places and the actions of which nothing was seen: then a run proves nothing about them.
+
+    Of one action at one place there may be none by chance.
+    """
+    seen = {name for one in strikes if one.fired for name in (one.where, one.action)}
+    named = dict.fromkeys(name for one in strikes for name in (one.where, one.action))
+    return [name for name in named if name not in seen]
 
 
 class InForce:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.checks import CASH, in_flight
-from bench.faults import Strikes
+from bench.faults import Strikes, never_struck
 from bench.kills import Killed
 from bench.traders import Outcome
 from bench.trial import Trial
@@ -42,6 +42,8 @@ def show_trial(console: Console, trial: Trial) -> None:
     if trial.outcome.repeated:
         again = ", ".join(f"{name} {n}" for name, n in trial.outcome.repeated.most_common())
         console.print(f"asked again: {again}")
+    for name in never_struck(trial.strikes):
+        console.print(f"[red]never struck[/]: {name}")
     for text in trial.outcome.lost[:DIFFERENCES_SHOWN]:
         console.print(f"[red]without an answer[/]: {text}")
     for difference in trial.differences[:DIFFERENCES_SHOWN]:
@@ -128,7 +130,7 @@ def _strikes(strikes: Sequence[Strikes]) -> Table:
         table.add_column(place, justify="right")
     for action in dict.fromkeys(one.action for one in strikes):
         struck = (fired.get((action, place)) for place in places)
-        table.add_row(action, *("" if n is None else str(n or "[red]never[/]") for n in struck))
+        table.add_row(action, *("" if n is None else str(n) for n in struck))
     return table
 
 

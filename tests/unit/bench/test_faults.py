@@ -90,9 +90,20 @@ def test_report_tells_how_cancels_ended_and_how_often_each_fault_struck() -> Non
     assert "never" not in text
 
 
-def test_a_fault_that_never_struck_spoils_the_run_and_is_named() -> None:
-    idle = replace(TRIAL, strikes=(*TRIAL.strikes, Strikes("place", "garbage", 0)))
+@pytest.mark.parametrize(
+    ("idle", "named"),
+    [
+        (Strikes("place", "garbage", 0), ["garbage"]),
+        (Strikes("feed", "reorder", 0), ["feed", "reorder"]),
+        (Strikes("cancel", "drop", 0), []),
+    ],
+)
+def test_a_fault_that_was_never_seen_spoils_the_run_and_is_named(
+    idle: Strikes, named: list[str]
+) -> None:
+    trial = replace(TRIAL, strikes=(*TRIAL.strikes, idle))
 
-    assert TRIAL.is_good
-    assert not idle.is_good
-    assert "│ garbage │ never │ │" in " ".join(shown(idle).split())
+    assert trial.is_good == (not named)
+    assert [line for line in shown(trial).splitlines() if "never" in line] == [
+        f"never struck: {name}" for name in named
+    ]
