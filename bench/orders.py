@@ -119,10 +119,11 @@ async def _measure(
             own_stack(speed, workers=workers, tell=status.update) as target,
             open_bench(target, status.update) as bench,
         ):
+            # First of all: what has just started is still busy with itself.
+            idle = await bench.idle(lengths.idle_seconds)
             answers = [await bench.run(phase, lengths.open_seconds) for phase in ANSWERS]
             if only_answers:
                 return [answers_grid(answers)]
-            idle = await bench.idle(lengths.idle_seconds)
             measured = [await bench.run(Phase("ours", rate=r), lengths.open_seconds) for r in RATES]
             for _ in range(lengths.rounds):
                 measured += await _round(bench, lengths.closed_seconds, only_ours)
