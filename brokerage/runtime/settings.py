@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     streams_per_user_max: int = Field(default=20, ge=1)
     stream_openings_per_second_max: int = Field(default=5_000, ge=1)
     order_streams_max: int = Field(default=5_000, ge=1)
-    """Order streams open on one API process."""
+    """Order streams open on one API process; each takes about 45 KB."""
     order_streams_per_user_max: int = Field(default=10, ge=1)
     order_stream_openings_per_second_max: int = Field(default=500, ge=1)
     """Each reads from Postgres where the user's log ends."""
