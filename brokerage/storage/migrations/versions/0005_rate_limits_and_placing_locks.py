@@ -87,7 +87,7 @@ FUNCTIONS = (
     $$
     """,
     """
-    -- The fullest slot that nobody is taking from, locked; if all are, the first that is free.
+    -- The fullest slot that nobody is taking from, locked; where all are, one is waited for.
     CREATE FUNCTION lock_slot(p_scope text, p_subject text, p_slots integer, p_at timestamptz)
     RETURNS order_rates LANGUAGE plpgsql AS $$
     DECLARE
@@ -150,6 +150,7 @@ FUNCTIONS = (
     -- One call claims a key or says what became of it. `state`: new, known, mismatch, no-account,
     -- rate-limited, placing; the last four have taken nothing. Everything is looked at before
     -- anything is written, under the lock of the user's own row: nothing needs to be rolled back.
+    -- Tests choose the time; everybody else's is the server's.
     CREATE FUNCTION claim_key(
         p_user text, p_key uuid, p_order uuid, p_symbol text, p_body_hash bytea,
         p_last_price bigint, p_at timestamptz DEFAULT clock_timestamp(),
@@ -173,7 +174,6 @@ FUNCTIONS = (
         wait_own interval;
         wait_symbol interval;
         wait_all interval;
-        lock_until timestamptz;
     BEGIN
         IF NOT EXISTS (SELECT FROM accounts a WHERE a.user_id = p_user) THEN
             state := 'no-account';
