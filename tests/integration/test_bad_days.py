@@ -45,6 +45,8 @@ TRUTHS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         "stream": AWAY,
         "preview": AWAY,
         "holds": AWAY,
+        "executions": AWAY,
+        "why": AWAY,
     },
     "nats": {
         "place": BLIND,
@@ -150,6 +152,8 @@ async def ask_all(
         "preview": bob.http.post("/order/preview", json=NEW),
         "holds": bob.http.get("/account/holds"),
         "clock": bob.http.get("/clock"),
+        "executions": bob.http.get("/executions"),
+        "why": bob.http.get(f"{one}/why"),
         "price": bob.http.get("/symbol/SPY"),
         "ready": bob.http.get("/readyz"),
     }
