@@ -106,6 +106,7 @@ def _reallocated(
 ) -> Allocation:
     """Take back what is too much, charge the new price for what stays, add what is new."""
     buys = order.side is Side.BUY
+    sign = 1 if buys else -1
     cause = ErrorCause.UNCOVERED_CORRECTION if amendment.shares else ErrorCause.UNCOVERED_BUST
     free_cents, free_shares = books.buying_power_cents, books.sellable_shares
 
@@ -116,11 +117,11 @@ def _reallocated(
     left_cents = _cents_of(standing, standing.shares - returned)
     staying_cents = left_cents * staying // (staying + kept) if staying else 0
     kept_cents = left_cents - staying_cents
-    free_cents += (standing.cents - left_cents) * (1 if buys else -1)
-    free_shares += returned * (-1 if buys else 1)
+    free_cents += sign * (standing.cents - left_cents)
+    free_shares -= sign * returned
 
     charged = charged_price_cents(order.side, amendment.price_cents, order.price_cents)
-    due = (staying * charged - staying_cents) * (1 if buys else -1)
+    due = sign * (staying * charged - staying_cents)
     missing = max(0, due - free_cents)
     free_cents -= due - missing
 
@@ -133,20 +134,19 @@ def _reallocated(
     added = room if covered else 0
 
     rest = amendment.shares - staying - added
-    before = next((part.cause for part in standing.borne if part.shares > 0), cause)
-    mine = staying + added
+    cause_of_rest = next((part.cause for part in standing.borne if part.shares > 0), cause)
     fresh = allocate(
         order.side,
         amendment.shares,
-        mine,
+        staying + added,
         amendment.price_cents,
         order.price_cents,
-        Borne(before, rest, rest * amendment.price_cents),
+        Borne(cause_of_rest, rest, rest * amendment.price_cents),
     )
-    aside = missing if buys else -missing
-    uncovered = Borne(cause, -kept, aside - kept_cents)
-    borne = (*fresh.borne, uncovered) if uncovered.shares or uncovered.cents else fresh.borne
-    return Allocation(fresh.shares + kept, fresh.cents - aside + kept_cents, borne)
+    # What the customer keeps, and does not pay, is the firm's the other way round.
+    stepped_in = Borne(cause, -kept, sign * missing - kept_cents)
+    borne = (*fresh.borne, stepped_in) if stepped_in.shares or stepped_in.cents else fresh.borne
+    return Allocation(fresh.shares - stepped_in.shares, fresh.cents - stepped_in.cents, borne)
 
 
 def _cents_of(standing: Allocation, shares: int) -> int:
