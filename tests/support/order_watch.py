@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Final
 
 import httpx
 import msgspec
-from httpx_sse import ServerSentEvent, aconnect_sse
-from httpx_sse._decoders import SSEDecoder
+from httpx_sse import aconnect_sse
 
 from client.auth import BearerToken
 from client.errors import SherwoodError
@@ -71,12 +70,12 @@ class Follower(ABC):
         """What it must have been told of a row of the table."""
         return shown(row)
 
-    def take(self, event: ServerSentEvent) -> None:
+    def take(self, kind: str, event_id: str, data: str) -> None:
         """Note an event."""
-        if event.event == "hello":
+        if kind == "hello":
             self.connections += 1
-        if event.event == "order":
-            self.heard.append(Heard(int(event.id), event.data))
+        if kind == "order":
+            self.heard.append(Heard(int(event_id), data))
 
 
 class Curl(Follower):
@@ -102,14 +101,15 @@ class Curl(Follower):
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGKILL),
         )
-        self._process, decoder = process, SSEDecoder()
+        self._process, rest = process, b""
         assert process.stdout is not None
         try:
-            # A line without its end is one that the death of either side cut off.
-            while (line := await process.stdout.readline()).endswith(b"\n"):
-                event = decoder.decode(line.decode().rstrip("\n"))
-                if event is not None:
-                    self.take(event)
+            while part := await process.stdout.read(65_536):
+                # What has no end yet, the death of either side may cut off.
+                *events, rest = (rest + part).split(b"\n\n")
+                for event in events:
+                    fields = dict(line.partition(": ")[::2] for line in event.decode().split("\n"))
+                    self.take(fields["event"], fields.get("id", ""), fields["data"])
         finally:
             await kill_session(process)
 
@@ -153,7 +153,7 @@ class HttpxSse(InProcess):
                 async with aconnect_sse(http, "GET", f"{url}{PATH}", headers=headers) as source:
                     if source.response.status_code == 200:
                         async for event in source.aiter_sse():
-                            self.take(event)
+                            self.take(event.event, event.id, event.data)
 
 
 class OurClient(InProcess):
