@@ -14,7 +14,8 @@ from api.errors import ProblemError, no_account
 from api.node import NodeState
 from api.stream_limits import StreamLimits
 from streaming import order_event_metrics
-from streaming.order_events import OrderStreams, Terms, UnknownUser, open_order_streams
+from streaming.order_events import OrderStreams, UnknownUser, open_order_streams
+from streaming.order_log import Terms
 
 log = structlog.get_logger()
 
@@ -60,8 +61,9 @@ class OrderStreaming:
         except ProblemError as refusal:
             order_event_metrics.REFUSED.labels(refusal.code).inc()
             raise
+        streams = self._streams
         try:
-            stream = await self._streams.open(user_id, after)
+            stream = await streams.open(user_id, after)
         except BaseException as error:
             self._limits.leave(user_id)
             if isinstance(error, UnknownUser):
@@ -69,7 +71,7 @@ class OrderStreaming:
             raise
 
         def leave() -> None:
-            stream.leave()
+            streams.leave(stream)
             self._limits.leave(user_id)
 
         return OrderStreamResponse(stream.chunks(), leave)

@@ -17,15 +17,8 @@ from brokerage.runtime.settings import Settings
 from brokerage.storage.migrate import migrate
 from brokerage.storage.pool import Pool, open_pool
 from devstack.stack import DevStack
-from streaming.order_events import (
-    PAGE_EVENTS,
-    TAIL_EVENTS,
-    OrderStream,
-    OrderStreams,
-    Terms,
-    UnknownUser,
-    open_order_streams,
-)
+from streaming.order_events import OrderStreams, UnknownUser, open_order_streams
+from streaming.order_log import PAGE_EVENTS, TAIL_EVENTS, OrderStream, Terms
 from tests.support.books import Books, books_of_a_new_user
 from tests.support.eventually import eventually
 from tests.support.relay import relay_to
@@ -349,7 +342,7 @@ async def test_last_stream_of_a_user_takes_everything_along(books: Books, bus: B
         opened = [await streams.open(books.user_id, None) for _ in range(2)]
         subscriptions = len(bus.client._subs)
         for stream in opened:
-            stream.leave()
+            streams.leave(stream)
         await eventually(lambda: len(bus.client._subs) == subscriptions - 1, "nobody listens")
         with pytest.raises(UnknownUser):
             await streams.open("nobody-at-all", None)
