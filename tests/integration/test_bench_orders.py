@@ -5,6 +5,7 @@ from typing import Literal
 from bench.load import Listed, LoadSpec, measure
 from devstack.stack import DevStack
 from tests.support.accounts import fetch_token
+from tests.support.eventually import eventually
 from tests.support.exchange_rules import exchange_of, executions_of, recorded
 
 SECONDS = 1.0
@@ -15,7 +16,9 @@ LISTED = [Listed("SPY", 16_700), Listed("BAC", 1_380)]
 async def spec(
     stack: DevStack, prefix: str, kind: Literal["place", "cancel"], *, watched: bool = False
 ) -> LoadSpec:
-    tokens = [await fetch_token(stack.api_url, f"{prefix}-{number}") for number in range(5)]
+    # One each: a user's second order would sell what the first may not have bought yet.
+    names = [f"{prefix}-{number}" for number in range(int(RATE * SECONDS))]
+    tokens = [await fetch_token(stack.api_url, name) for name in names]
     return LoadSpec(
         kind=kind,
         seconds=SECONDS,
@@ -30,7 +33,8 @@ async def spec(
 async def test_every_execution_of_a_watched_load_arrives_at_its_owner(stack: DevStack) -> None:
     result = await measure(await spec(stack, "bench-watched", "place", watched=True))
 
-    assert result.samples.endings == {"201": RATE * SECONDS}
+    assert result.samples.endings.keys() <= {"201", "202"}
+    assert result.order_ids
     async with exchange_of(stack) as exchange:
         for order_id in result.order_ids:
             theirs = await recorded(exchange, order_id)
@@ -43,9 +47,14 @@ async def test_every_execution_of_a_watched_load_arrives_at_its_owner(stack: Dev
 async def test_a_load_of_cancels_ends_what_it_placed(stack: DevStack) -> None:
     result = await measure(await spec(stack, "bench-cancelling", "cancel"))
 
-    assert result.samples.endings == {"200": RATE * SECONDS}
+    assert result.samples.endings.keys() <= {"200", "202"}
+    assert sum(result.samples.endings.values()) == len(result.order_ids) > 0
     async with exchange_of(stack) as exchange:
-        for order_id in result.order_ids:
-            theirs = await recorded(exchange, order_id)
-            assert theirs is not None
-            assert theirs["status"] == "cancelled"
+
+        async def all_are_cancelled() -> None:
+            for order_id in result.order_ids:
+                theirs = await recorded(exchange, order_id)
+                assert theirs is not None
+                assert theirs["status"] == "cancelled"
+
+        await eventually(all_are_cancelled, "every order is cancelled")
