@@ -246,10 +246,13 @@ CONTRADICTIONS: Final[dict[str, str]] = {
         SELECT o.order_id::text AS place,
             coalesce(e.shares, 0) AS expected, o.matched_shares AS found
         FROM orders o LEFT JOIN (
-            SELECT order_id, sum(shares)::bigint AS shares
-            FROM execution_reports WHERE kind = 'fill' GROUP BY order_id
+            SELECT order_id, sum(shares) FILTER (WHERE kind = 'fill')::bigint AS shares,
+                bool_or(kind = 'correction') AS corrected
+            FROM execution_reports GROUP BY order_id
         ) e USING (order_id)
-        WHERE o.matched_shares <> coalesce(e.shares, 0)
+        -- A correction that raises an execution beyond all that was matched adds to it.
+        WHERE o.matched_shares < coalesce(e.shares, 0)
+           OR (o.matched_shares > coalesce(e.shares, 0) AND NOT coalesce(e.corrected, false))
     """,
     "an order's filled shares are its customer's entries": """
         SELECT o.order_id::text AS place,

@@ -160,6 +160,20 @@ async def test_a_correction_books_the_new_price_and_shares_in_one_event(books: B
     assert await events(books, key) == ["placed", "submitted", "fill", "correction"]
 
 
+async def test_what_a_correction_adds_beyond_all_that_was_matched_is_the_firms(books: Books) -> None:
+    x = external_id()
+    key = await books.submitted(x)
+    await books.orders.settle(settle(key, a_fill(f"{x}-1", 4, 19_990, external=x)))
+
+    await books.orders.settle(settle(key, a_correction(f"c-{x}", f"{x}-1", 7, 19_990, external=x)))
+
+    order = await books.order(key)
+    assert (order.filled_shares, order.matched_shares) == (4, 7)
+    assert await money(books) == (1_000_000 - 4 * 19_990, 3 * 20_000, 54, 0)
+    cause = "uncovered-correction"
+    assert await borne(books) == {(cause, "IBM"): 3, (cause, "USD"): -3 * 19_990}
+
+
 async def test_a_correction_may_be_corrected_and_then_busted(books: Books) -> None:
     x = external_id()
     key = await books.submitted(x)
