@@ -160,7 +160,9 @@ async def test_a_correction_books_the_new_price_and_shares_in_one_event(books: B
     assert await events(books, key) == ["placed", "submitted", "fill", "correction"]
 
 
-async def test_what_a_correction_adds_beyond_all_that_was_matched_is_the_firms(books: Books) -> None:
+async def test_what_a_correction_adds_beyond_all_that_was_matched_is_the_firms(
+    books: Books,
+) -> None:
     x = external_id()
     key = await books.submitted(x)
     await books.orders.settle(settle(key, a_fill(f"{x}-1", 4, 19_990, external=x)))
