@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass, field
 from typing import Final, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 
@@ -72,6 +72,11 @@ def draw_cases(seed: int) -> list[Case]:
         )
         for route, action, times, cancelled in wanted
     ]
+
+
+def one_case(route: Route, action: str) -> Case:
+    """A case by itself."""
+    return Case(str(uuid4()), RESTING, route, action, 1, route == "cancel")
 
 
 async def begin(exchange: httpx.AsyncClient, trader: Account, case: Case) -> Life:
