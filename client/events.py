@@ -13,7 +13,7 @@ from client._session import Session, Wiring
 from client.exit_codes import ExitCode
 from client.money import format_dollars
 from client.order_events import Begun, Heartbeat, OrderEvent, OrderStreamEvent, Reset
-from client.prices import Disconnected
+from client.reconnecting import Disconnected
 from client.render import NOTHING, order_line, show_line
 from client.sherwood import Sherwood
 

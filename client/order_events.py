@@ -6,20 +6,19 @@ missed; what comes twice is not told twice, and a server that left something out
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Final, Self
 
 import msgspec
 
 from client._transport import Transport
-from client.errors import SherwoodError, Unreachable
+from client.errors import Unreachable
 from client.models import Answer, Order
-from client.prices import (
-    FIRST_CONNECTS_MAX,
+from client.reconnecting import (
     HEARTBEAT_DEFAULT_SECONDS,
     HEARTBEATS_MISSED_MAX,
     RECONNECT,
     Disconnected,
+    reconnecting,
 )
 from client.retry import Backoff
 from client.sse import EventDecoder, EventTooLarge, ServerEvent
@@ -96,8 +95,12 @@ class OrderEventStream:
         self.position = after
         """The last event that was told; None before a stream that begins now has begun."""
         self._transport = transport
-        self._backoff = backoff
-        self._events = self._follow()
+        self._events = reconnecting(
+            transport,
+            backoff,
+            self._connect,
+            lambda event: isinstance(event, OrderEvent | Heartbeat),
+        )
 
     def __aiter__(self) -> Self:
         return self
@@ -108,33 +111,6 @@ class OrderEventStream:
     async def aclose(self) -> None:
         """End the stream."""
         await self._events.aclose()
-
-    async def _follow(self) -> AsyncGenerator[OrderStreamEvent, None]:
-        failures, was_connected, asked_seconds = 0, False, 0.0
-        while True:
-            decoder = EventDecoder()
-            reason = "the server ended the stream"
-            try:
-                async with aclosing(self._connect(decoder)) as events:
-                    async for event in events:
-                        # Not at `Begun`: a server that greets and hangs up must be backed off from.
-                        if isinstance(event, OrderEvent | Heartbeat):
-                            failures, was_connected = 0, True
-                        yield event
-            except SherwoodError as error:
-                if not error.retryable or (
-                    not was_connected and failures + 1 >= FIRST_CONNECTS_MAX
-                ):
-                    raise
-                reason = str(error)
-                asked_seconds = error.retry_after_seconds or 0.0
-            failures += 1
-            retry_seconds = max(
-                self._backoff.delay_seconds(failures), asked_seconds, decoder.retry_seconds or 0.0
-            )
-            asked_seconds = 0.0
-            yield Disconnected(reason, retry_seconds)
-            await self._transport.sleep(retry_seconds)
 
     async def _connect(self, decoder: EventDecoder) -> AsyncGenerator[OrderStreamEvent, None]:
         """Yield what one connection has to tell. Raises Unreachable when it goes silent, or tells

@@ -6,7 +6,6 @@ connection begins with the newest price of every symbol asked for.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import quote
@@ -16,14 +15,16 @@ import msgspec
 from client._transport import Transport
 from client.errors import NotFound, SherwoodError, Unreachable
 from client.models import Hello, Tick
+from client.reconnecting import (
+    HEARTBEAT_DEFAULT_SECONDS,
+    HEARTBEATS_MISSED_MAX,
+    RECONNECT,
+    Disconnected,
+    Left,
+    reconnecting,
+)
 from client.retry import Backoff
 from client.sse import EventDecoder, EventTooLarge, ServerEvent
-
-RECONNECT: Final = Backoff(first_seconds=0.5, max_seconds=15.0)
-FIRST_CONNECTS_MAX: Final = 5
-"""A server that was never there is given up after this many attempts; a lost one never."""
-HEARTBEAT_DEFAULT_SECONDS: Final = 10.0
-HEARTBEATS_MISSED_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,7 @@ class Live:
     """The exchange's feed is back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The stream is lost; the next one is tried in `retry_seconds`."""
-
-    reason: str
-    retry_seconds: float
-
+GONE: Final = "the server no longer has the stream"
 
 PriceEvent = Connected | Prices | Stale | Live | Disconnected
 
@@ -73,11 +68,12 @@ class PriceStream:
         self, transport: Transport, symbols: tuple[str, ...], backoff: Backoff = RECONNECT
     ) -> None:
         self._transport = transport
-        self._backoff = backoff
         self._symbols = symbols
         self._changing = asyncio.Lock()
         self._connection: _Connection | None = None
-        self._events = self._follow()
+        self._events = reconnecting(
+            transport, backoff, self._connect, lambda event: isinstance(event, Prices)
+        )
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -134,41 +130,10 @@ class PriceStream:
             async with self._changing:
                 await self._tell()
 
-    async def _follow(self) -> AsyncGenerator[PriceEvent, None]:
-        failures, was_connected, asked_seconds = 0, False, 0.0
-        while True:
-            decoder = EventDecoder()
-            reason = "the server ended the stream"
-            try:
-                async with aclosing(self._connect(decoder)) as events:
-                    async for event in events:
-                        # Not at `Connected`: a server that greets and hangs up must be backed off
-                        # from.
-                        if isinstance(event, Prices):
-                            failures, was_connected = 0, True
-                        yield event
-            except _Left:
-                yield Disconnected("the server no longer has the stream", 0.0)
-                continue
-            except SherwoodError as error:
-                if not error.retryable or (
-                    not was_connected and failures + 1 >= FIRST_CONNECTS_MAX
-                ):
-                    raise
-                reason = str(error)
-                asked_seconds = error.retry_after_seconds or 0.0
-            failures += 1
-            retry_seconds = max(
-                self._backoff.delay_seconds(failures), asked_seconds, decoder.retry_seconds or 0.0
-            )
-            asked_seconds = 0.0
-            yield Disconnected(reason, retry_seconds)
-            await self._transport.sleep(retry_seconds)
-
     async def _connect(self, decoder: EventDecoder) -> AsyncGenerator[PriceEvent, None]:
         """Yield the events of one connection until it ends.
 
-        Raises Unreachable when it goes silent, and _Left when it is to be left.
+        Raises Unreachable when it goes silent, and Left when it is to be left.
         """
         silence_max_seconds = HEARTBEATS_MISSED_MAX * HEARTBEAT_DEFAULT_SECONDS
         asked = self._symbols
@@ -191,10 +156,6 @@ class PriceStream:
             self._connection = None
 
 
-class _Left(Exception):
-    """The connection is given up for a new one."""
-
-
 class _Connection:
     """The open stream: where it is waited for, and from where that can be ended."""
 
@@ -204,7 +165,7 @@ class _Connection:
         self._wait: asyncio.Timeout | None = None
 
     def leave(self) -> None:
-        """Let the wait for the next chunk, this one or a later one, end with _Left."""
+        """Let the wait for the next chunk, this one or a later one, end with Left."""
         self._left = True
         if self._wait is not None and not self._wait.expired():
             self._wait.reschedule(asyncio.get_running_loop().time())
@@ -212,13 +173,13 @@ class _Connection:
     async def next(self, chunks: AsyncIterator[bytes], silence_max_seconds: float) -> bytes | None:
         """Return the next chunk, None at the end. Raises Unreachable after too long a silence."""
         if self._left:
-            raise _Left
+            raise Left(GONE)
         try:
             async with asyncio.timeout(silence_max_seconds) as self._wait:
                 return await anext(chunks, None)
         except TimeoutError as error:
             if self._left:
-                raise _Left from error
+                raise Left(GONE) from error
             raise Unreachable(f"silent for {silence_max_seconds:g} s") from error
         finally:
             self._wait = None

@@ -10,7 +10,8 @@ from rich.live import Live as LiveDisplay
 from rich.text import Text
 
 from client.models import Tick
-from client.prices import Connected, Disconnected, Live, PriceEvent, Prices, Stale
+from client.prices import Connected, Live, PriceEvent, Prices, Stale
+from client.reconnecting import Disconnected
 from client.render import (
     NOTHING,
     Cell,

@@ -8,14 +8,13 @@ import asyncpg
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from brokerage.contracts.commands import CancelRequested, OrderKey, SettleRequest, SubmitRequest
-from brokerage.contracts.events import ExecutionReport
+from brokerage.contracts.commands import OrderKey, SubmitRequest
 from brokerage.contracts.gateway import GatewayReply
 from brokerage.domain.orders import OrderStatus, Outcome
 from brokerage.storage.admission import open_account
 from devstack.stack import DevStack
 from tests.support.books import Books, audited_books, external_id, until_done
-from tests.support.orders import a_fill, an_end
+from tests.support.orders import a_fill, an_end, cancel_of, settle
 
 S = OrderStatus
 
@@ -25,16 +24,6 @@ async def books(servers: DevStack) -> AsyncIterator[Books]:
     """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
     async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
         yield books
-
-
-def settle(key: OrderKey, *reports: ExecutionReport) -> SettleRequest:
-    """The request to book these reports."""
-    return SettleRequest(key.order_id, key.user_id, list(reports))
-
-
-def cancel_of(key: OrderKey) -> CancelRequested:
-    """The customer's wish to cancel."""
-    return CancelRequested(key.order_id, key.user_id, key.user_id, "")
 
 
 # -- settle ------------------------------------------------------------------------------------

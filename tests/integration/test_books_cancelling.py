@@ -5,13 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from brokerage.contracts.commands import CancelRequested, OrderKey, SettleRequest
-from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.gateway import CancelRequest, GatewayReply
 from brokerage.domain.orders import OrderStatus, Outcome
 from devstack.stack import DevStack
 from tests.support.books import Books, accepted, audited_books, external_id
-from tests.support.orders import a_fill
+from tests.support.orders import a_fill, cancel_of, settle
 
 S = OrderStatus
 
@@ -21,16 +19,6 @@ async def books(servers: DevStack) -> AsyncIterator[Books]:
     """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
     async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
         yield books
-
-
-def settle(key: OrderKey, *reports: ExecutionReport) -> SettleRequest:
-    """The request to book these reports."""
-    return SettleRequest(key.order_id, key.user_id, list(reports))
-
-
-def cancel_of(key: OrderKey) -> CancelRequested:
-    """The customer's wish to cancel."""
-    return CancelRequested(key.order_id, key.user_id, key.user_id, "")
 
 
 async def test_a_cancel_frees_what_was_not_executed(books: Books) -> None:

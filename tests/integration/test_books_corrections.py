@@ -8,12 +8,11 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
-from brokerage.contracts.commands import CancelRequested, OrderKey, SettleRequest
-from brokerage.contracts.events import ExecutionReport
+from brokerage.contracts.commands import CancelRequested, OrderKey
 from brokerage.domain import booking
 from devstack.stack import DevStack
 from tests.support.books import Books, accepted, audited_books, external_id, until_done
-from tests.support.orders import NOON, a_bust, a_correction, a_fill, an_end
+from tests.support.orders import NOON, a_bust, a_correction, a_fill, an_end, settle
 
 
 @pytest.fixture
@@ -21,11 +20,6 @@ async def books(servers: DevStack) -> AsyncIterator[Books]:
     """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
     async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
         yield books
-
-
-def settle(key: OrderKey, *reports: ExecutionReport) -> SettleRequest:
-    """The request to book these reports."""
-    return SettleRequest(key.order_id, key.user_id, list(reports))
 
 
 async def money(books: Books) -> tuple[int, int, int, int]:

@@ -233,12 +233,16 @@ async def test_order_that_the_exchange_keeps_is_live_again(stack: DevStack) -> N
         order = await placed(alice.http, {**RESTING, "symbol": "ACN"})
         assert (await exchange.post("/v1/control/rules", json=rule)).is_success
         kept = await alice.http.delete(f"/order/{order['id']}")
-        gone = await alice.http.delete(f"/order/{order['id']}")
+
+        async def gone() -> bool:
+            answer = await alice.http.delete(f"/order/{order['id']}")
+            return answer.status_code == 200
+
+        await eventually(gone, "the order is cancelled")
 
     assert kept.status_code == 409, kept.text
     assert kept.json()["code"] == "cancel-refused"
     assert kept.json()["order"]["status"] == "submitted"
-    assert gone.status_code == 200
 
 
 async def test_open_order_whose_workflow_is_gone_is_cancelled_all_the_same(

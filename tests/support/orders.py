@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from brokerage.contracts.commands import CancelRequested, OrderKey, SettleRequest
 from brokerage.contracts.events import ExecutionReport
 from brokerage.domain.orders import Order, OrderType, Side, TimeInForce
 
@@ -95,3 +96,13 @@ def an_end(
         status=status,
         reason=f"exchange-{status}",
     )
+
+
+def settle(key: OrderKey, *reports: ExecutionReport) -> SettleRequest:
+    """The request to book these reports."""
+    return SettleRequest(key.order_id, key.user_id, list(reports))
+
+
+def cancel_of(key: OrderKey) -> CancelRequested:
+    """The customer's wish to cancel."""
+    return CancelRequested(key.order_id, key.user_id, key.user_id, "")

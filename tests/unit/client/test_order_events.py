@@ -14,7 +14,7 @@ from client.order_events import (
     OrderStreamEvent,
     Reset,
 )
-from client.prices import FIRST_CONNECTS_MAX, Disconnected
+from client.reconnecting import FIRST_CONNECTS_MAX, Disconnected
 from client.sherwood import Sherwood
 from tests.unit.client.fake_sherwood import (
     ORDER,

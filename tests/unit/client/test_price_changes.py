@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from client.errors import Refused, Unavailable
-from client.prices import Connected, Disconnected, Prices
+from client.prices import Connected, Prices
+from client.reconnecting import Disconnected
 from client.retry import RetryPolicy
 from client.sherwood import Sherwood
 from tests.unit.client.fake_sherwood import (

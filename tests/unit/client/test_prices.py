@@ -9,15 +9,8 @@ import pytest
 
 from client.errors import Refused, Unreachable
 from client.models import Tick
-from client.prices import (
-    FIRST_CONNECTS_MAX,
-    Connected,
-    Disconnected,
-    Live,
-    PriceEvent,
-    Prices,
-    Stale,
-)
+from client.prices import Connected, Live, PriceEvent, Prices, Stale
+from client.reconnecting import FIRST_CONNECTS_MAX, Disconnected
 from client.sherwood import Sherwood
 from client.watch import PriceBoard
 from tests.unit.client.fake_sherwood import (

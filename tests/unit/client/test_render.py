@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from client.models import Order, Tick
-from client.prices import Connected, Disconnected, Live, PriceEvent, Prices, Stale
+from client.prices import Connected, Live, PriceEvent, Prices, Stale
+from client.reconnecting import Disconnected
 from client.render import ORDER_COLUMNS, order_line, order_row, show_table
 from client.watch import PriceBoard, TableView
 from tests.unit.client.fake_sherwood import ORDER, ORDER_ID, TICK
