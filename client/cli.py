@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID, uuid4
 
 import typer
@@ -27,8 +27,9 @@ from client.errors import OutcomeUnknown, SherwoodError
 from client.events import events
 from client.executions import executions
 from client.exit_codes import MEANINGS, ExitCode, exit_code_of_cancelled, exit_code_of_placed
-from client.models import ListedSymbol, Order, OrderPage, Position, SymbolPage, TimeInForce
+from client.models import Order, Position, SymbolPage, TimeInForce
 from client.ops_books import error_account
+from client.paging import gathered, note_rest
 from client.previewing import holds, preview
 from client.render import (
     ORDER_COLUMNS,
@@ -42,9 +43,6 @@ from client.render import (
 from client.sherwood import Sherwood
 from client.watch import JsonView, LineView, PriceBoard, TableView, View
 from client.watch import watch as watch_events
-
-PAGE_MAX: Final = 200
-"""The most orders the server gives in one page."""
 
 app = typer.Typer(
     name="sherwood",
@@ -240,22 +238,14 @@ def orders(
     """List your orders, newest first."""
     session = _session(context, as_json=as_json, user=user)
 
-    async def list_orders(sherwood: Sherwood) -> OrderPage:
-        found: list[Order] = []
-        cursor: str | None = None
-        while True:
-            page = await sherwood.orders(
-                status=status,
-                symbol=symbol,
-                limit=min(limit - len(found), PAGE_MAX),
-                cursor=cursor,
-            )
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None or len(found) >= limit:
-                return OrderPage(items=tuple(found[:limit]), next_cursor=cursor)
-
-    page = session.run(list_orders)
+    page = session.run(
+        lambda sherwood: gathered(
+            lambda wanted, cursor: sherwood.orders(
+                status=status, symbol=symbol, limit=wanted, cursor=cursor
+            ),
+            limit,
+        )
+    )
     if as_json:
         session.show_json(page)
         return
@@ -263,8 +253,7 @@ def orders(
         session.note("no orders")
         return
     show_table(session.out, ORDER_COLUMNS, map(order_row, page.items))
-    if page.next_cursor is not None:
-        session.note(f"there are more; --limit {limit * 2} shows them")
+    note_rest(session, page, limit)
 
 
 app.command()(events)
@@ -305,14 +294,7 @@ def symbols(
     async def list_symbols(sherwood: Sherwood) -> SymbolPage:
         if names:
             return SymbolPage(items=tuple([await sherwood.symbol(name) for name in names]))
-        found: list[ListedSymbol] = []
-        cursor: str | None = None
-        while True:
-            page = await sherwood.symbols(cursor=cursor)
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                return SymbolPage(items=tuple(found))
+        return await gathered(lambda _, cursor: sherwood.symbols(cursor=cursor))
 
     page = session.run(list_symbols)
     if as_json:

@@ -8,12 +8,11 @@ from rich.text import Text
 
 from client._options import JsonOption, UserOption, parse_symbol
 from client._session import Session, Wiring
-from client.models import Execution, ExecutionPage
+from client.models import Execution
 from client.money import format_change
+from client.paging import gathered, note_rest
 from client.render import NOTHING, Cell, Column, count, dollars, moment, show_table
-from client.sherwood import Sherwood
 
-PAGE_MAX: Final = 200
 COLUMNS: Final = (
     Column("Id"),
     Column("Side"),
@@ -46,24 +45,14 @@ def executions(
     """
     session = Session(context.ensure_object(Wiring), as_json=as_json, user=user)
 
-    async def list_executions(sherwood: Sherwood) -> ExecutionPage:
-        found: list[Execution] = []
-        cursor: str | None = None
-        while True:
-            page = await sherwood.executions(
-                symbol=symbol,
-                order_id=order,
-                limit=min(limit - len(found), PAGE_MAX),
-                cursor=cursor,
-            )
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None or len(found) >= limit:
-                return ExecutionPage(
-                    items=tuple(found), next_cursor=cursor, as_of_seq=page.as_of_seq
-                )
-
-    page = session.run(list_executions)
+    page = session.run(
+        lambda sherwood: gathered(
+            lambda wanted, cursor: sherwood.executions(
+                symbol=symbol, order_id=order, limit=wanted, cursor=cursor
+            ),
+            limit,
+        )
+    )
     if as_json:
         session.show_json(page)
         return
@@ -71,8 +60,7 @@ def executions(
         session.note("no executions")
         return
     show_table(session.out, COLUMNS, map(_row, page.items))
-    if page.next_cursor is not None:
-        session.note(f"there are more; --limit {limit * 2} shows them")
+    note_rest(session, page, limit)
 
 
 def _row(one: Execution) -> list[Cell]:

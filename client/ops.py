@@ -1,17 +1,14 @@
 """`sherwood ops`: what operators do. A development user is asked for the operator's scope."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from client._options import JsonOption, UserOption
 from client._session import Session, Wiring
-from client.operations import Account, AccountState, Act, ActPage, Limit, LimitPage
+from client.operations import Account, AccountState, Act
+from client.paging import gathered
 from client.render import NOTHING, Cell, Column, count, moment, show_line, show_table
-from client.sherwood import Sherwood
-
-PAGE_MAX: Final = 200
-"""The most acts the server gives in one page."""
 
 app = typer.Typer(
     name="ops",
@@ -44,17 +41,11 @@ def limits(
     """List the limits: everybody's, and those of single users and symbols, which win."""
     session = operator_session(context, as_json=as_json, user=user)
 
-    async def list_limits(sherwood: Sherwood) -> LimitPage:
-        found: list[Limit] = []
-        cursor: str | None = None
-        while True:
-            page = await sherwood.ops.limits(subject=subject, cursor=cursor)
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                return LimitPage(items=tuple(found))
-
-    page = session.run(list_limits)
+    page = session.run(
+        lambda sherwood: gathered(
+            lambda _, cursor: sherwood.ops.limits(subject=subject, cursor=cursor)
+        )
+    )
     if as_json:
         session.show_json(page)
         return
@@ -153,19 +144,12 @@ def acts(
     """List what operators changed, newest first: who, when, what, from what to what, why."""
     session = operator_session(context, as_json=as_json, user=user)
 
-    async def list_acts(sherwood: Sherwood) -> ActPage:
-        found: list[Act] = []
-        cursor: str | None = None
-        while True:
-            page = await sherwood.ops.acts(
-                subject=subject, limit=min(limit - len(found), PAGE_MAX), cursor=cursor
-            )
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None or len(found) >= limit:
-                return ActPage(items=tuple(found), next_cursor=cursor)
-
-    page = session.run(list_acts)
+    page = session.run(
+        lambda sherwood: gathered(
+            lambda wanted, cursor: sherwood.ops.acts(subject=subject, limit=wanted, cursor=cursor),
+            limit,
+        )
+    )
     if as_json:
         session.show_json(page)
         return

@@ -5,12 +5,11 @@ from typing import Annotated, Final
 import typer
 
 from client._options import JsonOption, UserOption
-from client.operations import Borne, BorneTotal, ErrorAccount
+from client.operations import Borne, BorneTotal
 from client.ops import operator_session
+from client.paging import gathered, note_rest
 from client.render import NOTHING, Cell, Column, count, dollars, moment, show_table
-from client.sherwood import Sherwood
 
-PAGE_MAX: Final = 200
 TOTALS: Final = (
     Column("Cause"),
     Column("Symbol"),
@@ -36,19 +35,11 @@ def error_account(
     """Show what the firm bears and why: totals by cause, then the items, newest first."""
     session = operator_session(context, as_json=as_json, user=user)
 
-    async def read_account(sherwood: Sherwood) -> ErrorAccount:
-        found: list[Borne] = []
-        cursor: str | None = None
-        while True:
-            page = await sherwood.ops.error_account(
-                limit=min(limit - len(found), PAGE_MAX), cursor=cursor
-            )
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None or len(found) >= limit:
-                return ErrorAccount(items=tuple(found), totals=page.totals, next_cursor=cursor)
-
-    account = session.run(read_account)
+    account = session.run(
+        lambda sherwood: gathered(
+            lambda wanted, cursor: sherwood.ops.error_account(limit=wanted, cursor=cursor), limit
+        )
+    )
     if as_json:
         session.show_json(account)
         return
@@ -58,8 +49,7 @@ def error_account(
     show_table(session.out, TOTALS, map(_total_row, account.totals))
     session.out.print()
     show_table(session.out, ITEMS, map(_item_row, account.items))
-    if account.next_cursor is not None:
-        session.note(f"there are more; --limit {limit * 2} shows them")
+    note_rest(session, account, limit)
 
 
 def _total_row(total: BorneTotal) -> list[Cell]:

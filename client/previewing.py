@@ -1,6 +1,6 @@
 """`sherwood preview` and `sherwood holds`: what an order would need, and what open ones hold."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -14,13 +14,10 @@ from client._options import (
 )
 from client._session import Session, Wiring
 from client.exit_codes import ExitCode
-from client.means import Hold, HoldPage, Preview
+from client.means import Preview
 from client.models import Position
+from client.paging import gathered, note_rest
 from client.render import Column, count, dollars, moment, show_amounts, show_line, show_table
-from client.sherwood import Sherwood
-
-PAGE_MAX: Final = 200
-"""The most holds the server gives in one page."""
 
 
 def preview(
@@ -84,23 +81,11 @@ def holds(
     """List what your open orders hold of your cash and shares, newest first."""
     session = Session(context.ensure_object(Wiring), as_json=as_json, user=user)
 
-    async def list_holds(sherwood: Sherwood) -> HoldPage:
-        found: list[Hold] = []
-        cursor: str | None = None
-        while True:
-            page = await sherwood.holds(limit=min(limit - len(found), PAGE_MAX), cursor=cursor)
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None or len(found) >= limit:
-                return HoldPage(
-                    items=tuple(found),
-                    held_cash_cents=page.held_cash_cents,
-                    held_shares=page.held_shares,
-                    as_of_seq=page.as_of_seq,
-                    next_cursor=cursor,
-                )
-
-    page = session.run(list_holds)
+    page = session.run(
+        lambda sherwood: gathered(
+            lambda wanted, cursor: sherwood.holds(limit=wanted, cursor=cursor), limit
+        )
+    )
     if as_json:
         session.show_json(page)
         return
@@ -136,5 +121,4 @@ def holds(
             for hold in page.items
         ],
     )
-    if page.next_cursor is not None:
-        session.note(f"there are more; --limit {limit * 2} shows them")
+    note_rest(session, page, limit)
