@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from api.errors import ProblemError
+from api.errors import ProblemError, no_account
 from api.idempotency import body_hash
 from api.node import NodeState
 from api.order_watch import order_notices
@@ -55,7 +55,7 @@ async def claim(node: NodeState, placement: Placement, last_price_cents: int) ->
     if found.state == "mismatch":
         raise key_reused()
     if found.state == "no-account":
-        raise ProblemError("no-account", "the token's user has no account here")
+        raise no_account()
     if found.refusal is not None:
         raise _rate_limited(found.refusal)
     if found.state == "placing":

@@ -21,6 +21,25 @@ RISK_PROBLEMS: Final = (
     "insufficient-shares",
 )
 """The refusals of `brokerage.domain.risk`, in the order in which they answer."""
+ORDER_PROBLEMS: Final = (
+    *TOKEN_PROBLEMS,
+    "malformed-json",
+    "no-account",
+    "body-too-large",
+    "unsupported-media-type",
+    "invalid-request",
+    "unknown-field",
+    "invalid-shares",
+    "invalid-price",
+    "invalid-time-in-force",
+    "unknown-symbol",
+    "market-closed",
+    "symbol-halted",
+    "feed-stale",
+    "no-price",
+    "unavailable",
+)
+"""What may be wrong with an order before anybody's account is looked at, and with the moment."""
 KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -23,6 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from brokerage.contracts.commands import CancelOrder, Reply, StartOrder, adopt_order
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE, PLACED_UPDATE_ID, workflow_id_for
+from workflows.adoption import adoption
 from workflows.client import ORDER_TYPE, SYMBOL, USER_ID, forget
 from workflows.order import OrderWorkflow
 from workflows.policies import WORKFLOW_TASK_TIMEOUT
@@ -132,12 +133,7 @@ class OrderWorkflows:
         operation = WithStartWorkflowOperation(
             OrderWorkflow.run,
             adopt_order(order_id, user_id),
-            id=workflow_id_for(order_id),
-            task_queue=ORDERS_TASK_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            task_timeout=WORKFLOW_TASK_TIMEOUT,
-            search_attributes=TypedSearchAttributes([SearchAttributePair(USER_ID, user_id)]),
+            **adoption(order_id, user_id),
         )
         try:
             async with asyncio.timeout(CANCEL_SECONDS), self._cancelling:

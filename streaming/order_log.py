@@ -38,9 +38,6 @@ class Terms:
     reads_max: int = 2
 
 
-TERMS: Final = Terms()
-
-
 class UserLog:
     """The log of one user as far as this node knows it; the last part of it at hand."""
 

@@ -11,22 +11,16 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from brokerage.contracts.commands import adopt_order
 from brokerage.contracts.events import ExecutionReport
-from brokerage.contracts.ids import ORDERS_TASK_QUEUE, fill_update_id, workflow_id_for
+from brokerage.contracts.ids import fill_update_id, workflow_id_for
 from brokerage.storage.reads import Route
 from streaming.execution_metrics import REOPENED, UPDATE_REPORTS
-from workflows.client import SYMBOL, USER_ID, forget
-from workflows.policies import WORKFLOW_TASK_TIMEOUT
+from workflows.adoption import adoption
+from workflows.client import forget
 
 log = structlog.get_logger()
 
@@ -115,17 +109,7 @@ class OrderWorkflows:
         operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
             WORKFLOW,
             adopt_order(route.order_id, route.user_id),
-            id=workflow_id_for(route.order_id),
-            task_queue=ORDERS_TASK_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            task_timeout=WORKFLOW_TASK_TIMEOUT,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(USER_ID, route.user_id),
-                    SearchAttributePair(SYMBOL, reports[0].symbol),
-                ]
-            ),
+            **adoption(route.order_id, route.user_id, reports[0].symbol),
         )
         try:
             settled: list[str] = await self._client.execute_update_with_start_workflow(

@@ -12,21 +12,13 @@ from typing import Any, Final
 
 import structlog
 from temporalio.client import Client
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
 from temporalio.service import RPCError
 
 from brokerage.contracts.commands import adopt_order
-from brokerage.contracts.ids import ORDERS_TASK_QUEUE, workflow_id_for
 from brokerage.storage.pool import DatabaseUnavailable, Pool
 from brokerage.storage.unanswered import UnansweredOrder, unanswered_orders
-from workflows.client import USER_ID
+from workflows.adoption import adoption
 from workflows.order import OrderWorkflow
-from workflows.policies import WORKFLOW_TASK_TIMEOUT
 
 log = structlog.get_logger()
 
@@ -72,11 +64,6 @@ async def _ensure_run(client: Client, order: UnansweredOrder) -> None:
     await client.start_workflow(
         OrderWorkflow.run,
         adopt_order(order.order_id, order.user_id),
-        id=workflow_id_for(order.order_id),
-        task_queue=ORDERS_TASK_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        task_timeout=WORKFLOW_TASK_TIMEOUT,
-        search_attributes=TypedSearchAttributes([SearchAttributePair(USER_ID, order.user_id)]),
+        **adoption(order.order_id, order.user_id),
         rpc_timeout=CALL_TIMEOUT,
     )

@@ -11,7 +11,14 @@ from api.bodies import json_response, read_json
 from api.cancelling import cancel_order, cancel_orders, order_not_found
 from api.claiming import Placement
 from api.cursor import decode_cursor, encode_cursor
-from api.documentation import KEY_PARAMETER, RISK_PROBLEMS, TOKEN_PROBLEMS, body, problems
+from api.documentation import (
+    KEY_PARAMETER,
+    ORDER_PROBLEMS,
+    RISK_PROBLEMS,
+    TOKEN_PROBLEMS,
+    body,
+    problems,
+)
 from api.errors import invalid_query
 from api.idempotency import parse_key
 from api.node import Node, NodeState
@@ -43,19 +50,9 @@ STATUSES: Final = frozenset(status.value for status in OrderStatus)
         201: {"model": OrderBody, "description": "The exchange has the order."},
         202: {"model": OrderBody, "description": "On record; the exchange has not answered yet."},
         **problems(
-            *TOKEN_PROBLEMS,
+            *ORDER_PROBLEMS,
             "idempotency-key-missing",
             "idempotency-key-malformed",
-            "malformed-json",
-            "no-account",
-            "body-too-large",
-            "unsupported-media-type",
-            "invalid-request",
-            "unknown-field",
-            "invalid-shares",
-            "invalid-price",
-            "invalid-time-in-force",
-            "unknown-symbol",
             "idempotency-key-reused",
             "rate-limited",
             "placing-in-progress",
@@ -63,12 +60,7 @@ STATUSES: Final = frozenset(status.value for status in OrderStatus)
             "not-sent-in-time",
             "not-placed",
             "refused-by-exchange",
-            "feed-stale",
-            "symbol-halted",
-            "market-closed",
-            "no-price",
             "overloaded",
-            "unavailable",
         ),
     },
 )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from api.admissible import check_terms, last_tick
 from api.auth import CurrentUser
 from api.bodies import json_response, read_json
-from api.documentation import RISK_PROBLEMS, TOKEN_PROBLEMS, body, problems
+from api.documentation import ORDER_PROBLEMS, RISK_PROBLEMS, body, problems
 from api.errors import no_account
 from api.node import Node
 from api.schemas import TIME_EXAMPLE, PlaceOrder, ProblemBody
@@ -62,24 +62,7 @@ class PreviewBody(BaseModel):
     openapi_extra=body(PlaceOrder),
     responses={
         200: {"model": PreviewBody},
-        **problems(
-            *TOKEN_PROBLEMS,
-            "malformed-json",
-            "no-account",
-            "body-too-large",
-            "unsupported-media-type",
-            "invalid-request",
-            "unknown-field",
-            "invalid-shares",
-            "invalid-price",
-            "invalid-time-in-force",
-            "unknown-symbol",
-            "market-closed",
-            "symbol-halted",
-            "feed-stale",
-            "no-price",
-            "unavailable",
-        ),
+        **problems(*ORDER_PROBLEMS),
     },
 )
 async def preview_order(request: Request, user: CurrentUser, node: Node) -> Response:
