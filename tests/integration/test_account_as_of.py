@@ -1,7 +1,6 @@
 """The account as it was after any event: what the log says equals what was seen at the time."""
 
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,11 +9,9 @@ from brokerage.contracts.events import ExecutionReport
 from brokerage.domain.orders import OrderStatus
 from brokerage.storage.event_reads import BalancesNotKept, SeqAhead, account_after
 from brokerage.storage.reads import Portfolio
-from devstack.stack import DevStack
 from tests.support.books import (
     Books,
     accepted,
-    audited_books,
     external_id,
     forget_balances,
 )
@@ -22,13 +19,6 @@ from tests.support.orders import a_correction, a_fill, an_end
 
 STEPS = 60
 SYMBOLS = ("IBM", "SPY", "META")
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 class RandomLife:

@@ -1,22 +1,12 @@
 """What a key stands for, decided by one call of Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
-
-import pytest
 
 from brokerage.contracts.ids import order_id_for
 from brokerage.storage.admission import Claim, claim_key, stored_reply
 from devstack.stack import DevStack
 from tests.support.books import Books, audited_books
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user on a Postgres with our schema."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 async def claimed(

@@ -1,21 +1,11 @@
 """The auditor finds what is planted in the tables, and nothing in books that are whole."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from brokerage.contracts.commands import OrderKey, SettleRequest
 from brokerage.storage.audit import read_audit
-from devstack.stack import DevStack
-from tests.support.books import Books, audited_books, external_id
+from tests.support.books import Books, external_id
 from tests.support.orders import a_bust, a_fill
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM, whose tables are whole again after the test."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 async def an_order_with_a_bust(books: Books) -> OrderKey:

@@ -1,7 +1,6 @@
 """What the exchange reports and customers cancel, on a real Postgres: no cent is ever lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import asyncpg
@@ -12,18 +11,10 @@ from brokerage.contracts.commands import OrderKey, SubmitRequest
 from brokerage.contracts.gateway import GatewayReply
 from brokerage.domain.orders import OrderStatus, Outcome
 from brokerage.storage.admission import open_account
-from devstack.stack import DevStack
-from tests.support.books import Books, audited_books, external_id, until_done
+from tests.support.books import Books, external_id, until_done
 from tests.support.orders import a_fill, an_end, cancel_of, settle
 
 S = OrderStatus
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 # -- settle ------------------------------------------------------------------------------------

@@ -1,24 +1,14 @@
 """A cancel on a real Postgres: whatever the exchange answers, it ends, and no cent is lost."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from brokerage.contracts.gateway import CancelRequest, GatewayReply
 from brokerage.domain.orders import OrderStatus, Outcome
-from devstack.stack import DevStack
-from tests.support.books import Books, accepted, audited_books, external_id
+from tests.support.books import Books, accepted, external_id
 from tests.support.orders import a_fill, cancel_of, settle
 
 S = OrderStatus
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 async def test_a_cancel_frees_what_was_not_executed(books: Books) -> None:

@@ -1,7 +1,6 @@
 """Busts and corrections on a real Postgres: each leg goes back where it was booked, once, ever."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import permutations
 
 import asyncpg
@@ -10,16 +9,8 @@ from prometheus_client import REGISTRY
 
 from brokerage.contracts.commands import CancelRequested, OrderKey
 from brokerage.domain import booking
-from devstack.stack import DevStack
-from tests.support.books import Books, accepted, audited_books, external_id, until_done
+from tests.support.books import Books, accepted, external_id, until_done
 from tests.support.orders import NOON, a_bust, a_correction, a_fill, an_end, settle
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 async def money(books: Books) -> tuple[int, int, int, int]:

@@ -1,7 +1,6 @@
 """Taking orders in and sending them, on a real Postgres: once is once, unknown is not failed."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -12,17 +11,9 @@ from brokerage.contracts.commands import OrderKey, OrderState, SubmitRequest
 from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
 from brokerage.domain.orders import OrderStatus
 from brokerage.storage.reads import route_of_external, route_of_order
-from devstack.stack import DevStack
-from tests.support.books import Books, accepted, audited_books, external_id, until_done
+from tests.support.books import Books, accepted, external_id, until_done
 
 S = OrderStatus
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 # -- reserve -----------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Caps, states and the user's own orders at the moment of placing, on a real Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -20,13 +19,6 @@ from tests.support.orders import a_fill, an_end
 
 S = OrderStatus
 BY = Authority("olga", "127.0.0.1", "a test")
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 async def reason_of(books: Books, **terms: Any) -> str | None:

@@ -5,7 +5,7 @@ the version stands between them; both wait for each other before they write.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
@@ -24,19 +24,11 @@ from brokerage.domain.ledger import allocate
 from brokerage.domain.orders import Order, OrderStatus
 from brokerage.storage.pool import connection
 from brokerage.storage.writes import OpenBooks
-from devstack.stack import DevStack
-from tests.support.books import Books, audited_books, external_id
+from tests.support.books import Books, external_id
 from tests.support.orders import NOON, a_correction, a_fill
 
 S = OrderStatus
 Decision = Callable[[Order, booking.Books, str], Change]
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 @dataclass(frozen=True)

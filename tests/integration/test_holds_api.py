@@ -10,7 +10,7 @@ from brokerage.contracts.commands import CancelRequested, SettleRequest
 from brokerage.storage.account_reads import holds_page
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
-from tests.support.books import Books, audited_books, external_id
+from tests.support.books import Books, external_id
 from tests.support.orders import a_fill, an_end
 
 
@@ -19,13 +19,6 @@ async def alice(stack: DevStack) -> AsyncIterator[Account]:
     """A user of this test's own, with $100,000.00, 100 SPY and 100 IBM."""
     async with account(stack.api_url) as alice:
         yield alice
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM; what the test did leaves books without contradiction."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 async def placed(alice: Account, **order: Any) -> dict[str, Any]:

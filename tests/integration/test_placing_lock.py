@@ -1,6 +1,5 @@
 """One order of a user and symbol at a time on its way to the exchange: taken, shared, freed."""
 
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
@@ -13,13 +12,6 @@ from brokerage.storage.admission import claim_key
 from devstack.stack import DevStack
 from tests.support.books import Books, accepted, audited_books, external_id
 from tests.support.orders import a_fill
-
-
-@pytest.fixture
-async def books(servers: DevStack) -> AsyncIterator[Books]:
-    """A user with $10,000.00 and 50 IBM."""
-    async with audited_books(servers.env["SHERWOOD_DATABASE_URL"]) as books:
-        yield books
 
 
 async def state_of_claim(books: Books, key: str | None = None, symbol: str = "IBM") -> str:
