@@ -48,12 +48,14 @@ class DevStack:
         environment: Mapping[str, str] | None = None,
         on_event: Callable[[str], None] = lambda text: None,
         on_progress: Callable[[str, str], None] = lambda name, text: None,
+        alter: Callable[[ProcessSpec], ProcessSpec] = lambda spec: spec,
     ) -> None:
         """Describe a stack; nothing happens before `open`.
 
         `only` and `without` name processes (`servers`: the three servers; `orders`, `feed`: all of
         that kind). `exchange` are further `EXCHANGE_*`, `environment` further variables for all.
         `on_event` is told what happened, `on_progress` how far a preparation is, every second.
+        `alter` may run a process otherwise: with other variables, or another program.
         """
         self.settings = settings
         self.home = Home(settings.home)
@@ -68,6 +70,7 @@ class DevStack:
         self._auto_ports = auto_ports
         self._on_event = on_event
         self._on_progress = on_progress
+        self._alter = alter
         self._held = ExitStack()
         self._runner: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
@@ -84,6 +87,7 @@ class DevStack:
         without: Iterable[str] = (),
         exchange: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
+        alter: Callable[[ProcessSpec], ProcessSpec] = lambda spec: spec,
     ) -> Self:
         """Describe a stack of its own servers, on free ports, in a folder that goes with it."""
         home = Path(tempfile.mkdtemp(prefix="sherwood-"))
@@ -96,6 +100,7 @@ class DevStack:
             auto_ports=True,
             exchange=exchange,
             environment=environment,
+            alter=alter,
         )
         stack._temporary = True
         return stack
@@ -288,7 +293,7 @@ class DevStack:
 
     def specs(self) -> list[ProcessSpec]:
         """Return how to run each process; known once ports are."""
-        return self._plan.specs(self.ports)
+        return [self._alter(spec) for spec in self._plan.specs(self.ports)]
 
     def _choose_ports(self) -> dict[str, int]:
         names = self._plan.port_names()
