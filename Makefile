@@ -2,6 +2,9 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 ARGS ?=
+# Tests mostly wait, so there are more processes of them than cores.
+PROCESSES ?= 3
+PYTEST := .venv/bin/pytest -n $(PROCESSES)
 
 .PHONY: help setup up down reset status test test-unit test-integration test-faults record-histories check bench bench-orders bench-prices demo clean
 .DEFAULT_GOAL := help
@@ -25,16 +28,16 @@ check: .venv/ready ## style, types, import floors
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
 test: .venv/ready ## every test
-	.venv/bin/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-unit: .venv/ready ## seconds, no servers
 	.venv/bin/pytest tests/unit $(ARGS)
 
 test-integration: .venv/ready ## against real servers, started for it
-	.venv/bin/pytest tests/integration $(ARGS)
+	$(PYTEST) tests/integration $(ARGS)
 
 test-faults: .venv/ready ## processes killed on purpose
-	.venv/bin/pytest tests/faults $(ARGS)
+	$(PYTEST) tests/faults $(ARGS)
 
 record-histories: .venv/ready ## record anew what the replay tests replay, when a change is meant
 	@$(PY) -m tests.replay.record

@@ -1,16 +1,15 @@
 """However many order workers there are, the exchange sees one gateway and one feed."""
 
 import asyncio
-from uuid import uuid4
 
 import httpx
 
 from devstack.stack import DevStack
 from tests.support.accounts import account
+from tests.support.trading import MARKET, placed
 
 USERS = 40
 ORDER_CONNECTIONS, FEED_CONNECTIONS = 2, 1
-MARKET = {"position": "buy", "symbol": "SPY", "numShares": 1}
 
 
 async def test_orders_at_once_need_no_more_connections_with_more_workers() -> None:
@@ -31,7 +30,4 @@ async def test_orders_at_once_need_no_more_connections_with_more_workers() -> No
 
 async def _place(api_url: str) -> None:
     async with account(api_url) as user:
-        answer = await user.http.post(
-            "/order", json=MARKET, headers={"Idempotency-Key": str(uuid4())}
-        )
-        assert answer.status_code == 201, answer.text
+        await placed(user, MARKET)
