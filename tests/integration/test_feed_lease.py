@@ -20,7 +20,7 @@ from tests.support.eventually import eventually
 from tests.support.feeds import copy_of_feed, following_feed, listen_to_feed, vacate
 from tests.support.nats_server import NatsServer
 from tests.support.prices import comes_true, price_node, viewing
-from tests.support.relay import relay_to
+from tests.support.proxy import proxy_to
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
 PATIENT = LeaseTiming(length_seconds=60.0)
@@ -101,7 +101,7 @@ async def test_owner_publishes_every_symbol_before_its_first_beat(
 async def test_owner_that_was_cut_off_is_replaced_and_what_it_had_sent_is_overwritten(
     exchange: ScriptedFeed, nats: NatsServer, bus: Bus
 ) -> None:
-    async with relay_to(nats.port) as way, copy_of_feed(exchange.url, way.url) as first:
+    async with proxy_to(nats.url) as way, copy_of_feed(exchange.url, way.url) as first:
         await eventually(lambda: first.live, "the first copy is live")
         async with copy_of_feed(exchange.url, nats.url) as second:
             await eventually(lambda: second.ready, "the second stands by")

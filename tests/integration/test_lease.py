@@ -13,7 +13,7 @@ from brokerage.contracts.subjects import LEASES_BUCKET
 from tests.support.eventually import eventually
 from tests.support.feeds import vacate
 from tests.support.nats_server import NatsServer, nats_server
-from tests.support.relay import relay_to
+from tests.support.proxy import proxy_to
 
 KEY = "job"
 PATIENT = LeaseTiming(length_seconds=60.0)
@@ -159,7 +159,7 @@ async def test_what_was_lost_is_not_given_back(server: NatsServer, bus: Bus) -> 
 
 
 async def test_renewal_whose_answer_was_lost_is_no_loss(server: NatsServer) -> None:
-    async with relay_to(server.port) as way, open_bus(way.url, "test") as bus:
+    async with proxy_to(server.url) as way, open_bus(way.url, "test") as bus:
         await vacate(bus, KEY)
         owner = Candidate(bus, "first", PATIENT)
         async with asyncio.TaskGroup() as tasks:
@@ -186,7 +186,7 @@ async def test_owner_that_is_cut_off_stops_by_itself_and_stands_by_when_it_is_ba
 ) -> None:
     await vacate(bus, KEY)
     async with (
-        relay_to(server.port) as way,
+        proxy_to(server.url) as way,
         open_bus(way.url, "test") as cut_off,
         asyncio.TaskGroup() as tasks,
     ):

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client import REGISTRY
@@ -21,7 +20,7 @@ from streaming.order_events import OrderStreams, UnknownUser, open_order_streams
 from streaming.order_log import PAGE_EVENTS, TAIL_EVENTS, OrderStream, Terms
 from tests.support.books import Books, books_of_a_new_user
 from tests.support.eventually import eventually
-from tests.support.relay import relay_to
+from tests.support.proxy import proxy_to
 
 BEAT_SECONDS = 0.2
 RARE = Terms(heartbeat_seconds=60.0)
@@ -280,21 +279,18 @@ async def go_back(books: Books, seq: int) -> None:
 async def test_stream_outlives_postgres_and_says_that_it_does_not_know(
     servers: DevStack, books: Books, bus: Bus
 ) -> None:
-    url = urlsplit(servers.env["SHERWOOD_DATABASE_URL"])
-    assert url.port is not None
-    async with relay_to(url.port) as relay:
-        netloc = f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{relay.port}"
-        settings = Settings(database_url=url._replace(netloc=netloc).geturl())
+    async with proxy_to(servers.env["SHERWOOD_DATABASE_URL"]) as way:
+        settings = Settings(database_url=way.url)
         async with open_pool(settings) as pool, node(lambda: pool, bus, OFTEN) as here:
             reader = await here.reader(books.user_id)
             await reader.has(await happen(books, bus))
-            relay.hold()
+            way.hold()
             last_seq = await happen(books, bus, events=3)
             await eventually(
                 lambda: {"lastSeq": None} in reader.told("heartbeat"), "it says so", 20.0
             )
             assert reader.seqs == [1]
-            relay.let_go()
+            way.let_go()
             await reader.has(last_seq)
             await eventually(
                 lambda: reader.told("heartbeat")[-1] == {"lastSeq": last_seq}, "it knows again"
