@@ -20,9 +20,11 @@ USUAL_ELSEWHERE: Final = {"postgres": 5432, "nats": 4222, "temporal": 7233}
 """Where a server that is not ours listens if its address names no port."""
 
 
-def chosen_names(workers: int, only: Iterable[str], without: Iterable[str]) -> tuple[str, ...]:
+def chosen_names(
+    workers: int, only: Iterable[str], without: Iterable[str], apis: int = 1
+) -> tuple[str, ...]:
     """Return the names that `only` and `without` leave. Raises `StackError` for unknown ones."""
-    names = all_names(workers)
+    names = all_names(workers, apis)
 
     def expand(words: Iterable[str]) -> set[str]:
         found: set[str] = set()

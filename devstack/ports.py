@@ -26,7 +26,7 @@ USUAL: Final[Mapping[str, int]] = {
     "gateway": 8301,
     "executions": 8303,
 }
-NUMBERED_BASE: Final[Mapping[str, int]] = {"orders": 8310, "feed": 8320}
+NUMBERED_BASE: Final[Mapping[str, int]] = {"orders": 8310, "feed": 8320, "api": 8000}
 """The process `<kind>-N` answers its health routes on this plus N."""
 
 # Below the range the kernel takes outgoing connections' ports from: a free port stays free.

@@ -38,8 +38,8 @@ MODULES: Final[Mapping[str, str]] = {
 }
 
 
-NUMBERED: Final = ("orders", "feed")
-"""Kinds of which there are several, called `<kind>-1` and on."""
+NUMBERED: Final = ("orders", "feed", "api")
+"""Kinds of which there may be several, called `<kind>-1` and on; the first API node is `api`."""
 SHARED: Final = ("feed",)
 """Kinds of which one copy has the work and the others stand by; each tells its role."""
 FEEDS: Final = 2
@@ -51,11 +51,12 @@ def kind_of(name: str) -> str:
     return kind if kind in NUMBERED and number.isdigit() else name
 
 
-def all_names(workers: int) -> tuple[str, ...]:
+def all_names(workers: int, apis: int = 1) -> tuple[str, ...]:
     """Return the names of every process in the order of a reader's interest."""
+    nodes = ("api", *(f"api-{number}" for number in range(2, apis + 1)))
     orders = tuple(f"orders-{number}" for number in range(1, workers + 1))
     feeds = tuple(f"feed-{number}" for number in range(1, FEEDS + 1))
-    return (*SERVERS, "migrations", "exchange", "gateway", *feeds, "executions", *orders, "api")
+    return (*SERVERS, "migrations", "exchange", "gateway", *feeds, "executions", *orders, *nodes)
 
 
 def application_spec(
@@ -72,6 +73,8 @@ def application_spec(
     own = {"PYTHONUNBUFFERED": "1", **ONE_THREAD}
     if kind not in ("migrations", "exchange", "api"):
         own |= {"SHERWOOD_HEALTH_PORT": str(port), "SHERWOOD_HEALTH_HOST": HOST}
+    if kind == "api":
+        own["SHERWOOD_API_PORT"] = str(port)
     return ProcessSpec(
         name=name,
         prepare=_exchange_command(home, command) if kind == "exchange" else fixed(*command),

@@ -26,6 +26,7 @@ from devstack.ports import HOST, FreePorts, usual_ports
 from devstack.prices import every_symbol_has_a_price
 from devstack.process import GOOD, ProcessSpec, State, SupervisedProcess, tail
 from devstack.recorded import end_leftovers
+from devstack.services import kind_of
 from devstack.settings import StackSettings, own_servers
 
 READY_SECONDS: Final = 180.0
@@ -41,6 +42,7 @@ class DevStack:
         settings: StackSettings,
         *,
         workers: int = 1,
+        apis: int = 1,
         only: Iterable[str] = (),
         without: Iterable[str] = (),
         auto_ports: bool = False,
@@ -50,7 +52,7 @@ class DevStack:
         on_progress: Callable[[str, str], None] = lambda name, text: None,
         alter: Callable[[ProcessSpec], ProcessSpec] = lambda spec: spec,
     ) -> None:
-        """Describe a stack; nothing happens before `open`.
+        """Describe a stack of that many order workers and API nodes; nothing happens before `open`.
 
         `only` and `without` name processes (`servers`: the three servers; `orders`, `feed`: all of
         that kind). `exchange` are further `EXCHANGE_*`, `environment` further variables for all.
@@ -65,7 +67,7 @@ class DevStack:
         self.events: deque[str] = deque(maxlen=EVENTS_KEPT)
         self.env: dict[str, str] = {}
         self.failure: StackError | None = None
-        self.names = chosen_names(workers, only, without)
+        self.names = chosen_names(workers, only, without, apis)
         self._plan = Plan(settings, self.home, self.names, exchange or {}, environment or {})
         self._auto_ports = auto_ports
         self._on_event = on_event
@@ -83,6 +85,7 @@ class DevStack:
         cls,
         *,
         workers: int = 1,
+        apis: int = 1,
         only: Iterable[str] = (),
         without: Iterable[str] = (),
         exchange: Mapping[str, str] | None = None,
@@ -95,6 +98,7 @@ class DevStack:
         stack = cls(
             own_servers().model_copy(update={"home": home}),
             workers=workers,
+            apis=apis,
             only=only,
             without=without,
             auto_ports=True,
@@ -109,8 +113,15 @@ class DevStack:
 
     @property
     def api_url(self) -> str:
-        """Return the base address of the API."""
+        """Return the base address of the API, of its first node."""
         return f"http://{HOST}:{self.ports['api']}"
+
+    @property
+    def api_urls(self) -> list[str]:
+        """Return the base address of each API node."""
+        return [
+            f"http://{HOST}:{self.ports[name]}" for name in self.names if kind_of(name) == "api"
+        ]
 
     @property
     def exchange_url(self) -> str:

@@ -36,6 +36,17 @@ def test_the_name_of_a_numbered_kind_is_a_name_for_all_of_it(tmp_path: Path) -> 
     assert stack.names == ("feed-1", "orders-1", "orders-2")
 
 
+def test_several_api_nodes_have_a_port_and_an_address_each(tmp_path: Path) -> None:
+    stack = DevStack(StackSettings(home=tmp_path), apis=2, only=("api",))
+    stack.ports = {"api": 20_001, "api-2": 20_002}
+
+    told = {spec.name: spec.environment["SHERWOOD_API_PORT"] for spec in stack.specs()}
+
+    assert told == {"api": "20001", "api-2": "20002"}
+    assert stack.api_urls == ["http://127.0.0.1:20001", "http://127.0.0.1:20002"]
+    assert stack.api_urls[0] == stack.api_url
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"'databse'.*postgres"):
         stack_with(tmp_path, only=("databse",))
