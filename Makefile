@@ -39,8 +39,8 @@ test-integration: .venv/ready ## against real servers, started for it
 test-faults: .venv/ready ## processes killed on purpose
 	$(PYTEST) tests/faults $(ARGS)
 
-record-histories: .venv/ready ## record anew what the replay tests replay, when a change is meant
-	@$(PY) -m tests.replay.record
+record-histories: .venv/ready ## record the stories that have no history yet (ARGS="filled busted" or ARGS=all: anew)
+	@$(PY) -m tests.replay.record $(ARGS)
 
 bench: .venv/ready ## every measurement
 	@$(PY) -m bench $(ARGS)

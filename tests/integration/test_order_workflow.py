@@ -13,8 +13,8 @@ from brokerage.contracts.gateway import CancelRequest, GatewayReply
 from brokerage.contracts.ids import workflow_id_for
 from brokerage.storage.migrate import migrate
 from devstack.stack import DevStack
-from tests.replay.record import working
 from tests.replay.stories import Story, StoryExchange
+from tests.replay.worker import StoryWorker
 from tests.support.books import accepted, books_of_a_new_user
 from tests.support.orders import a_fill
 from tests.support.temporal_server import temporal_server
@@ -30,7 +30,7 @@ async def story(servers: DevStack, temporal_address: str) -> AsyncIterator[Story
     exchange = StoryExchange()
     client = await Client.connect(temporal_address)
     async with books_of_a_new_user(database_url, gateway=exchange) as books:
-        yield Story(client, books, exchange)
+        yield Story(client, books, exchange, StoryWorker(client, books, servers))
 
 
 async def test_cancel_that_comes_before_the_order_is_on_record_keeps_it_from_being_sent(
@@ -43,7 +43,7 @@ async def test_cancel_that_comes_before_the_order_is_on_record_keeps_it_from_bei
         # Nobody works yet: both wait, and are handed to the first worker together.
         placed = await workflows.place(start)
         cancelled = await workflows.cancel(start.order_id, CancelOrder(start.user_id))
-        async with working(told.client, told.books):
+        async with told.worker:
             await told.until(start, "cancelled")
 
         assert (placed, cancelled) == (None, "unreached")
@@ -57,7 +57,7 @@ async def test_order_that_outgrows_its_run_goes_on_with_its_cancel_in_the_next(
     async with (
         temporal_server(FEW_EVENTS) as address,
         story(servers, address) as told,
-        working(told.client, told.books),
+        told.worker,
     ):
         start = await told.place(accepted("", "x-long"))
         handle = told.client.get_workflow_handle(workflow_id_for(start.order_id))

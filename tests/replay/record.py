@@ -1,15 +1,16 @@
-"""`python -m tests.replay.record`: record the histories that the replay tests replay.
+"""`python -m tests.replay.record [STORY... | all]`: record the histories that the tests replay.
 
-The workflow as it is now runs on a Temporal and a Postgres of its own. Record anew when a change of
-the workflow is meant to change what it does, and never just because the test fails: a history that
-no longer replays is an open order that stops.
+The workflow as it is now runs on a Temporal and a Postgres of its own. Without a word only those
+stories are told that have no history yet. What is recorded stays: it stands for the orders that are
+open when new code is deployed, so one that no longer replays is an order that stops. Record it
+anew only where no order of that kind can be open any more, and never just because the test fails.
 """
 
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,43 +18,17 @@ from typing import Any, Final
 
 from rich.console import Console
 from temporalio.client import Client
-from temporalio.worker import Worker
 
-from brokerage.contracts.ids import ORDERS_TASK_QUEUE, workflow_id_for
+from brokerage.contracts.ids import workflow_id_for
 from brokerage.storage.admission import open_account
 from brokerage.storage.migrate import migrate
 from devstack.stack import DevStack
-from tests.replay.stories import STORIES, Story, StoryExchange
-from tests.support.books import Books, books_of_a_new_user
-from workers.sandbox import production_runner
-from workflows.order import OrderWorkflow
+from tests.replay.stories import STORIES, Story, StoryExchange, Tell, name_of
+from tests.replay.worker import IDENTITY, StoryWorker
+from tests.support.books import books_of_a_new_user
 
 HISTORIES: Final = Path(__file__).parent / "histories" / "OrderWorkflow"
-IDENTITY: Final = "recorder"
 CASH_CENTS: Final = 1_000_000
-
-
-@asynccontextmanager
-async def working(client: Client, books: Books) -> AsyncIterator[None]:
-    """Run orders as the order worker does."""
-    worker = Worker(
-        client,
-        task_queue=ORDERS_TASK_QUEUE,
-        workflows=[OrderWorkflow],
-        activities=[
-            books.orders.reserve,
-            books.orders.adopt,
-            books.orders.settle,
-            books.orders.request_cancel,
-            books.exchange.submit,
-            books.exchange.resolve_submission,
-            books.exchange.send_cancel,
-        ],
-        workflow_runner=production_runner(),
-        identity=IDENTITY,
-    )
-    async with worker:
-        yield
 
 
 def without_places(history: Any) -> Any:
@@ -67,8 +42,8 @@ def without_places(history: Any) -> Any:
     return history
 
 
-async def record(folder: Path) -> list[str]:
-    """Tell every story and write its history to `folder`; returns a line about each."""
+async def record(folder: Path, stories: Sequence[Tell]) -> list[str]:
+    """Tell the stories and write their histories to `folder`; returns a line about each."""
     said: list[str] = []
     exchange = StoryExchange()
     async with DevStack.temporary(only=["postgres", "temporal"]) as stack:
@@ -79,12 +54,12 @@ async def record(folder: Path) -> list[str]:
         # One worker for all: a task handed to one that has just stopped waits for its timeout.
         async with (
             books_of_a_new_user(database_url, gateway=exchange) as books,
-            working(client, books),
+            StoryWorker(client, books, stack) as worker,
         ):
-            for tell in STORIES:
-                name = getattr(tell, "__name__", "")
+            for tell in stories:
+                name = name_of(tell)
                 await open_account(books.pool, name, CASH_CENTS, {}, {})
-                start = await tell(Story(client, replace(books, user_id=name), exchange))
+                start = await tell(Story(client, replace(books, user_id=name), exchange, worker))
                 handle = client.get_workflow_handle(workflow_id_for(start.order_id))
                 async with asyncio.timeout(30):
                     status = await handle.result()
@@ -96,14 +71,31 @@ async def record(folder: Path) -> list[str]:
     return said
 
 
+def chosen(words: Sequence[str]) -> list[Tell]:
+    """The stories to tell: those named, `all`, or without a word those never recorded.
+
+    Raises `SystemExit` for a name that is no story's.
+    """
+    if words == ["all"]:
+        return list(STORIES)
+    by_name = {name_of(tell): tell for tell in STORIES}
+    if unknown := set(words) - set(by_name):
+        raise SystemExit(f"no story is called {', '.join(sorted(unknown))}: {', '.join(by_name)}")
+    recorded = {file.stem for file in HISTORIES.glob("*.json")}
+    return [by_name[name] for name in words or by_name if words or name not in recorded]
+
+
 def main() -> None:
-    """Record every history anew; the old ones go only when all new ones are there."""
+    """Record; what was recorded before goes only when all that is new is there."""
     console = Console()
+    stories = chosen(sys.argv[1:])
+    if not stories:
+        console.print("every story is recorded; name those to record anew, or `all`")
+        return
     with TemporaryDirectory() as new:
-        for line in asyncio.run(record(Path(new))):
+        for line in asyncio.run(record(Path(new), stories)):
             console.print(line)
-        shutil.rmtree(HISTORIES, ignore_errors=True)
-        shutil.copytree(new, HISTORIES)
+        shutil.copytree(new, HISTORIES, dirs_exist_ok=True)
     HISTORIES.chmod(0o755)  # not the private mode of a temporary folder
 
 

@@ -13,13 +13,17 @@ from temporalio.client import Client
 
 import api.order_workflows
 import streaming.order_workflows
-from brokerage.contracts.commands import CancelOrder, StartOrder
+from brokerage.contracts.commands import CancelOrder, StartOrder, adopt_order
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
+from brokerage.contracts.ids import workflow_id_for
 from brokerage.storage.reads import Route, order_of_user
+from tests.replay.worker import StoryWorker
 from tests.support.books import Books, ToldGateway, accepted
 from tests.support.eventually import eventually
-from tests.support.orders import a_fill, an_end
+from tests.support.orders import a_bust, a_fill, an_end
+from workflows.adoption import adoption
+from workflows.order import OrderWorkflow
 
 
 class StoryExchange(ToldGateway):
@@ -45,6 +49,7 @@ class Story:
     client: Client
     books: Books
     exchange: StoryExchange
+    worker: StoryWorker
 
     async def place(self, *replies: GatewayReply, **terms: Any) -> StartOrder:
         """Place an order; `replies` are the exchange's, the order's own id filled in."""
@@ -78,6 +83,14 @@ class Story:
 
         await eventually(recorded, "the wish is on record")
 
+    async def adopt(self, start: StartOrder) -> None:
+        """Have a run take the order over from its row, as the sweep does."""
+        await self.client.start_workflow(
+            OrderWorkflow.run,
+            adopt_order(start.order_id, start.user_id),
+            **adoption(start.order_id, start.user_id),
+        )
+
     async def until(self, start: StartOrder, status: str) -> None:
         """Wait for the order's row."""
 
@@ -86,6 +99,10 @@ class Story:
             return order is not None and order.status == status
 
         await eventually(reached, f"the order is {status}")
+
+    async def ended(self, start: StartOrder) -> None:
+        """Wait for the end of the workflow."""
+        await self.client.get_workflow_handle(workflow_id_for(start.order_id)).result()
 
     async def until_ended_there(self, start: StartOrder) -> None:
         """Wait until the exchange's word that the order ended is on record."""
@@ -159,6 +176,60 @@ async def cancel_refused_then_filled(story: Story) -> StartOrder:
     return start
 
 
+async def too_late_to_cancel(story: Story) -> StartOrder:
+    """It was filled before the cancel arrived; the fill is told only after the answer."""
+    start = await story.place(_said("accepted", "x-too-late"))
+    await story.cancel(start, _said("too-late", "x-too-late", "filled", 10))
+    await story.until_ended_there(start)
+    await story.report(start, a_fill("too-late-1", 10, 19_990, feed_seq=13, external="x-too-late"))
+    return start
+
+
+async def filled_after_it_was_cancelled(story: Story) -> StartOrder:
+    """The exchange executed four more than it had counted: a run that adopts the ended order."""
+    start = await story.place(_said("accepted", "x-after"))
+    await story.cancel(start, _said("cancelled", "x-after", "cancelled", 0))
+    await story.ended(start)
+    await story.report(start, a_fill("after-1", 4, 19_990, feed_seq=14, external="x-after"))
+    return start
+
+
+async def busted(story: Story) -> StartOrder:
+    """Filled, and the execution is taken back later: a run that adopts the ended order."""
+    start = await story.place(_said("accepted", "x-busted"))
+    await story.report(start, a_fill("busted-1", 10, 19_990, feed_seq=15, external="x-busted"))
+    await story.ended(start)
+    await story.report(start, a_bust("busted-2", "busted-1", feed_seq=16, external="x-busted"))
+    return start
+
+
+async def placed_with_a_worker_that_died(story: Story) -> StartOrder:
+    """Killed when it was about to send the order: another sends it, after the task's timeout."""
+    await story.worker.stop()
+    async with story.worker.dies_at("submit"):
+        start = await story.place()
+    await story.worker.start()
+    story.exchange.replies.append(_about(start.order_id, _said("accepted", "x-killed")))
+    await story.until(start, "submitted")
+    await story.report(start, a_fill("killed-1", 10, 19_990, feed_seq=17, external="x-killed"))
+    return start
+
+
+async def adopted_by_the_sweep(story: Story) -> StartOrder:
+    """Its workflow was terminated while nobody knew whether the exchange has the order."""
+    start = await story.place()
+    await story.until(start, "pending")
+    await story.client.get_workflow_handle(workflow_id_for(start.order_id)).terminate()
+    await story.adopt(start)
+    taken = _about(start.order_id, _said("accepted", "x-adopted"))
+    # One may be taken by the last attempt of the run that was terminated.
+    story.exchange.replies += [taken, taken]
+    await story.until(start, "submitted")
+    story.exchange.replies.clear()
+    await story.report(start, a_fill("adopted-1", 10, 19_990, feed_seq=18, external="x-adopted"))
+    return start
+
+
 async def expired(story: Story) -> StartOrder:
     """The day ends."""
     start = await story.place(_said("accepted", "x-expired"))
@@ -213,12 +284,19 @@ async def unknown_then_absent(story: Story) -> StartOrder:
     return start
 
 
-STORIES: Final[tuple[Callable[[Story], Awaitable[StartOrder]], ...]] = (
+Tell = Callable[[Story], Awaitable[StartOrder]]
+
+STORIES: Final[tuple[Tell, ...]] = (
     filled,
     filled_in_parts,
     cancelled,
     cancelled_after_partial_fill,
     cancel_refused_then_filled,
+    too_late_to_cancel,
+    filled_after_it_was_cancelled,
+    busted,
+    placed_with_a_worker_that_died,
+    adopted_by_the_sweep,
     expired,
     rejected,
     refused_by_exchange,
@@ -227,3 +305,9 @@ STORIES: Final[tuple[Callable[[Story], Awaitable[StartOrder]], ...]] = (
     ioc_filled_before_the_answer,
     unknown_then_absent,
 )
+
+
+def name_of(tell: Tell) -> str:
+    """What the story is called: its function's name, and its history's."""
+    name: str = getattr(tell, "__name__")  # noqa: B009 - a callable need not have one
+    return name

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.stories import STORIES
+from tests.replay.stories import STORIES, name_of
 from tests.support.changed_workflow import ChangedOrderWorkflow
 from workers.sandbox import production_runner, replay_runner
 from workflows.converter import DATA_CONVERTER
@@ -50,7 +50,7 @@ async def test_a_changed_workflow_does_not_replay(file: Path) -> None:
 
 
 def test_every_story_is_recorded() -> None:
-    assert {file.stem for file in FILES} == {getattr(tell, "__name__", "") for tell in STORIES}
+    assert {file.stem for file in FILES} == {name_of(tell) for tell in STORIES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
