@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploymentConfig
 
 from activities.exchange import ExchangeActivities
 from activities.notices import Notices
@@ -28,12 +29,30 @@ from workers.temporal import connect_temporal
 from workflows.client import ensure_search_attributes
 from workflows.order import OrderWorkflow
 
+DEPLOYMENT = "orders"
+"""What Temporal calls all releases of this worker together."""
 GRACEFUL_SHUTDOWN = timedelta(seconds=10)
 """Longer than the fast path and the database together: what has begun is finished."""
 POLLERS = 10
 """Half of them on the queue where new orders arrive; the SDK's default leaves one there."""
 STICKY_TIMEOUT = timedelta(seconds=2)
 """How long a fill waits for a worker that died before another takes over."""
+
+
+def deployment_config(build_id: str | None) -> WorkerDeploymentConfig | None:
+    """How a worker of this release takes part in the deployment; None for an unversioned one.
+
+    An order may be open for weeks, so it moves on to the release that is current: pinned to its
+    own, every release would have to keep workers until its last order ends.
+    """
+    if build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(DEPLOYMENT, build_id),
+        use_worker_versioning=True,
+        # Here and not at the workflow: the server refuses a behaviour without a deployment.
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
 
 
 def order_worker(client: Client, settings: Settings, writer: OrderWriter, bus: Bus) -> Worker:
@@ -55,6 +74,7 @@ def order_worker(client: Client, settings: Settings, writer: OrderWriter, bus: B
             exchange.send_cancel,
         ],
         workflow_runner=production_runner(),
+        deployment_config=deployment_config(settings.worker_build_id),
         interceptors=[SpreadRetries()],
         max_concurrent_workflow_tasks=settings.workflow_tasks_max,
         max_concurrent_local_activities=50,

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     token_audience: str = "sherwood"
 
     database_pool_size: int = Field(default=8, ge=2)
+    worker_build_id: str | None = None
+    """The release an order worker belongs to, as a version of the worker deployment `orders`: it is
+    given orders once that version is current or ramping. None: unversioned."""
     workflow_tasks_max: int = Field(default=8, ge=2)
     placements_max: int = Field(default=64, ge=1)
     """Placements one API process has under way: about as many as an order's worker answers within

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Self
 
+from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -42,7 +43,7 @@ def worker_of(client: Client, books: Books, *instead: Callable[..., Any]) -> Wor
 
 
 def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__temporal_activity_definition").name
+    return str(activity._Definition.must_from_callable(function).name)
 
 
 class StoryWorker:
