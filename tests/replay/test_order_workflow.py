@@ -9,11 +9,12 @@ from typing import Final
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, WorkflowReplayResult, WorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.stories import STORIES, name_of
 from tests.support.changed_workflow import ChangedOrderWorkflow
+from tests.support.newer_release import NewerOrderWorkflow
 from workers.sandbox import production_runner, replay_runner
 from workflows.converter import DATA_CONVERTER
 from workflows.order import OrderWorkflow
@@ -26,27 +27,32 @@ def history_of(file: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(f"order-{file.stem}", file.read_text())
 
 
+async def replay(
+    workflow: type[OrderWorkflow], file: Path, runner: WorkflowRunner
+) -> WorkflowReplayResult:
+    """Have this code live a recorded history again."""
+    replayer = Replayer(workflows=[workflow], workflow_runner=runner, data_converter=DATA_CONVERTER)
+    return await replayer.replay_workflow(history_of(file))
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_a_recorded_order_replays(file: Path) -> None:
-    replayer = Replayer(
-        workflows=[OrderWorkflow], workflow_runner=replay_runner(), data_converter=DATA_CONVERTER
-    )
-
-    result = await replayer.replay_workflow(history_of(file))
+    result = await replay(OrderWorkflow, file, replay_runner())
 
     assert result.replay_failure is None
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_a_changed_workflow_does_not_replay(file: Path) -> None:
-    replayer = Replayer(
-        workflows=[ChangedOrderWorkflow],
-        workflow_runner=production_runner(),
-        data_converter=DATA_CONVERTER,
-    )
-
     with pytest.raises(NondeterminismError):
-        await replayer.replay_workflow(history_of(file))
+        await replay(ChangedOrderWorkflow, file, production_runner())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+async def test_the_same_change_behind_a_patch_replays(file: Path) -> None:
+    result = await replay(NewerOrderWorkflow, file, production_runner())
+
+    assert result.replay_failure is None
 
 
 def test_every_story_is_recorded() -> None:
