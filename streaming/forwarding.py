@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -82,6 +83,7 @@ class Forwarder:
         self._waiting_max = waiting_max
         self._arrived = asyncio.Event()
         self._stored_seq = 0
+        self._stream_made_at: datetime | None = None
         self.located = asyncio.Event()
         self.taken_seq = 0
         self.session = ""
@@ -98,6 +100,7 @@ class Forwarder:
 
         Raises `BusUnavailable`, or `SettledUnknown` where the stream is empty.
         """
+        self._stream_made_at = await self._log.made_at()
         end = await self._log.end()
         if end is None:
             return await self._settled_seq()
@@ -131,17 +134,21 @@ class Forwarder:
         self._arrived.set()
 
     async def check_stream(self) -> None:
-        """Look whether the stream still has what it acknowledged; if not, locate anew.
+        """Look whether the stream still has what it acknowledged; if not, go on after what is
+        settled: a stream that was made anew may have newer entries already, and not those before.
 
         The feed has to connect again then: `wants_replay` says so. Raises as `locate` does.
         """
         if not self.located.is_set() or self._stored_seq == 0:
             return
-        end = await self._log.end()
-        if end is not None and end.feed_seq >= self._stored_seq - APPEND_MAX:
+        made_at, end = await self._log.made_at(), await self._log.end()
+        reaches_back = end is not None and end.feed_seq >= self._stored_seq - APPEND_MAX
+        if reaches_back and made_at == self._stream_made_at:
             return
         log.error("executions_stream_lost", end=end, stored=self._stored_seq)
-        self.resume_from(await self.locate())
+        settled_seq = await self._settled_seq()
+        self._stream_made_at = made_at
+        self.resume_from(settled_seq)
         self.refusing = True
 
     async def run(self) -> None:

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 SILENT_SECONDS: Final = 5.0
 """An owner that sent no beat for this long says that it is not ready."""
+STREAM_LOOK_SECONDS: Final = 5.0
+"""How often the owner looks whether the executions' stream still has what it acknowledged."""
 RESEND_PAUSE_SECONDS: Final = 0.5
 """All symbols are published again at most this often, however many ask."""
 
@@ -95,6 +97,7 @@ class FeedTerm:
             tasks.create_task(self._publisher.repair())
             tasks.create_task(self._keep_directory())
             tasks.create_task(self._mend_bus())
+            tasks.create_task(self._watch_stream())
             tasks.create_task(self._resend())
             tasks.create_task(self._write_bars())
             tasks.create_task(self._following.run())
@@ -190,6 +193,16 @@ class FeedTerm:
                 self._bus_came_back.set()
             else:
                 log.info("bus_mended", symbols=len(self._board))
+
+    async def _watch_stream(self) -> None:
+        """A stream can be lost, or emptied on purpose, while the link to NATS stays."""
+        while True:
+            await asyncio.sleep(STREAM_LOOK_SECONDS * random.uniform(0.8, 1.2))
+            try:
+                await self._forwarder.check_stream()
+            except (BusUnavailable, SettledUnknown) as error:
+                log.warning("executions_stream_not_seen", error=str(error))
+                self.bus_came_back()
 
     async def _resend(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -49,6 +50,14 @@ class ExecutionLog:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+
+    async def made_at(self) -> datetime | None:
+        """When the stream was made: one that was lost and made anew has another time.
+
+        Raises `BusUnavailable`, also when the stream does not exist.
+        """
+        with bus_errors("executions"):
+            return (await self._bus.jetstream.stream_info(EXECUTIONS_STREAM)).created
 
     async def end(self) -> LogEnd | None:
         """Where the newest message stands, None for an empty stream.

@@ -1,6 +1,7 @@
 """A stream of executions in memory, which can refuse."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.execution_log import APPEND_MAX, ExecutionLog, LogEnd, LogEntry
@@ -13,6 +14,17 @@ class MemoryExecutionLog(ExecutionLog):
         self.stored: list[LogEntry] = []
         self.room = 1_000_000
         self.away = False
+        self.stream_made_at = datetime.now(UTC)
+
+    def lose(self) -> None:
+        """Lose everything; an empty one is made in its place."""
+        self.stored = []
+        self.stream_made_at = datetime.now(UTC)
+
+    async def made_at(self) -> datetime:
+        if self.away:
+            raise BusUnavailable("away")
+        return self.stream_made_at
 
     async def end(self) -> LogEnd | None:
         if self.away:

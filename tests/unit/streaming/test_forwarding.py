@@ -137,11 +137,33 @@ async def test_lost_stream_is_filled_again_from_what_is_settled() -> None:
             forwarder.take(execution(seq))
         await eventually(lambda: len(log.stored) == 5, "all are stored")
 
-        log.stored.clear()
+        log.lose()
         settled = 2
         await forwarder.check_stream()
 
         assert (forwarder.taken_seq, forwarder.wants_replay) == (2, True)
+
+
+async def test_stream_made_anew_is_noticed_although_it_has_newer_entries_already() -> None:
+    log = MemoryExecutionLog()
+
+    async def settled_seq() -> int:
+        return 3
+
+    forwarder = Forwarder(log, settled_seq)
+    async with running(forwarder):
+        for seq in range(4, 9):
+            forwarder.take(execution(seq))
+        await eventually(lambda: len(log.stored) == 5, "all are stored")
+        await forwarder.check_stream()
+        assert forwarder.taken_seq == 8, "nothing was lost yet"
+
+        log.lose()
+        forwarder.take(execution(9))
+        await eventually(lambda: len(log.stored) == 1, "the new stream has the newest")
+        await forwarder.check_stream()
+
+        assert (forwarder.taken_seq, forwarder.wants_replay) == (3, True)
 
 
 async def test_start_waits_for_the_settled_sequence_without_taking_anything() -> None:

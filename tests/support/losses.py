@@ -1,0 +1,52 @@
+"""Starts from a loss, as an operator makes them, and whether everything adds up afterwards."""
+
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from bench.checks import check, in_flight
+from bench.records import open_records
+from devstack import spawn
+from devstack.stack import DevStack
+from tests.support.eventually import eventually
+from tests.support.running import ROOT, inherited
+
+ADD_UP_SECONDS: Final = 60.0
+
+
+@asynccontextmanager
+async def without_what_it_stored(stack: DevStack, server: str) -> AsyncIterator[None]:
+    """The server goes down for the block, and comes back with nothing on its disk."""
+    stack.kill(server)
+    await stack.stop(server)
+    shutil.rmtree(stack.home.root / server)
+    try:
+        yield
+    finally:
+        await stack.start(server)
+
+
+async def recover(stack: DevStack, lost: str) -> str:
+    """What `python -m workers.recover` says. Raises `StackError` with it where it does not end
+    well.
+    """
+    return await spawn.run(
+        (sys.executable, "-m", "workers.recover", lost),
+        environment={**inherited(), **stack.env},
+        folder=ROOT,
+    )
+
+
+async def adds_up(stack: DevStack) -> None:
+    """Return once our books agree with the exchange's own record, and nothing is in flight."""
+    async with open_records(stack.env) as records:
+
+        async def agree() -> None:
+            theirs = await records.theirs()
+            ours = await records.ours()
+            assert [str(one) for one in check(ours, theirs)] == []
+            assert in_flight(ours) == []
+
+        await eventually(agree, "the books agree with the exchange", ADD_UP_SECONDS)
