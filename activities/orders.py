@@ -39,6 +39,9 @@ def state_of(order: Order, reply: Reply | None = None, created: bool = False) ->
         ended=order.end_status is not None,
         unanswered=order.awaits_answer,
         reply=reply,
+        shares=order.shares,
+        filled_shares=order.filled_shares,
+        changed_at_ms=int(order.updated_at.timestamp() * 1000),
     )
 
 

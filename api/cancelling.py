@@ -174,7 +174,7 @@ async def _ask(
             else:
                 # It may have just ended, and its workflow with it.
                 if order is not None and order.is_open:
-                    wish.answer = await node.temporal.adopt_and_cancel(order_id, user_id, command)
+                    wish.answer = await node.temporal.adopt_and_cancel(order, command)
     notices.wake()
 
 

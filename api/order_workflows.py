@@ -12,19 +12,16 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from brokerage.contracts.commands import CancelOrder, Reply, StartOrder, adopt_order
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE, PLACED_UPDATE_ID, workflow_id_for
+from brokerage.domain.orders import Order
 from workflows.adoption import adoption
-from workflows.client import ORDER_TYPE, SYMBOL, USER_ID, forget
+from workflows.client import forget
+from workflows.labels import labels
 from workflows.order import OrderWorkflow
 from workflows.policies import WORKFLOW_TASK_TIMEOUT
 
@@ -91,16 +88,7 @@ class OrderWorkflows:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             task_timeout=WORKFLOW_TASK_TIMEOUT,
-            static_summary=f"{start.side} {start.shares} {start.symbol}",
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(USER_ID, start.user_id),
-                    SearchAttributePair(SYMBOL, start.symbol),
-                    SearchAttributePair(
-                        ORDER_TYPE, "market" if start.limit_price_cents is None else "limit"
-                    ),
-                ]
-            ),
+            **labels(start),
         )
         try:
             async with asyncio.timeout(PLACED_SECONDS):
@@ -126,14 +114,12 @@ class OrderWorkflows:
             return _cancel_answer(order_id, error)
         return "recorded"
 
-    async def adopt_and_cancel(
-        self, order_id: str, user_id: str, command: CancelOrder
-    ) -> CancelAnswer:
+    async def adopt_and_cancel(self, order: Order, command: CancelOrder) -> CancelAnswer:
         """The same for an open row that nobody runs: a run that adopts the row hears the wish."""
         operation = WithStartWorkflowOperation(
             OrderWorkflow.run,
-            adopt_order(order_id, user_id),
-            **adoption(order_id, user_id),
+            adopt_order(order.order_id, order.user_id),
+            **adoption(order),
         )
         try:
             async with asyncio.timeout(CANCEL_SECONDS), self._cancelling:
@@ -142,7 +128,7 @@ class OrderWorkflows:
                 )
         except NO_ANSWER as error:
             await forget(operation)
-            return _cancel_answer(order_id, error)
+            return _cancel_answer(order.order_id, error)
         return "recorded"
 
 

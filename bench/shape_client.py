@@ -7,18 +7,14 @@ from typing import Final, Self
 from uuid import uuid4
 
 from temporalio.client import Client, WithStartWorkflowOperation
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
 from bench.shapes import BARE_TASK_QUEUE, BareOrder
 from brokerage.contracts.commands import StartOrder
 from brokerage.contracts.events import ExecutionReport
-from workflows.client import ORDER_TYPE, SYMBOL, USER_ID, connect_temporal
+from workflows.client import connect_temporal
+from workflows.labels import labels
 from workflows.policies import WORKFLOW_TASK_TIMEOUT
 
 FILLS_AT_ONCE: Final = 16
@@ -65,14 +61,7 @@ class BareOrders:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             task_timeout=WORKFLOW_TASK_TIMEOUT,
-            static_summary="buy 1 SPY",
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(USER_ID, start.user_id),
-                    SearchAttributePair(SYMBOL, start.symbol),
-                    SearchAttributePair(ORDER_TYPE, "market"),
-                ]
-            ),
+            **labels(start),
         )
         try:
             await self._client.execute_update_with_start_workflow(

@@ -92,6 +92,12 @@ class Session:
         """Where Sherwood is."""
         return str(self._settings.api_url).rstrip("/")
 
+    @property
+    def temporal_ui(self) -> str:
+        """Where Temporal's UI shows the orders."""
+        url = str(self._settings.temporal_ui_url).rstrip("/")
+        return f"{url}/namespaces/{self._settings.temporal_namespace}"
+
     def show_json(self, document: object) -> None:
         """Write one JSON document, indented."""
         text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

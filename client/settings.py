@@ -15,6 +15,9 @@ class ClientSettings(BaseSettings):
     token: SecretStr | None = None
     user: str | None = None
     """A development user for commands without `--user`; a token wins over it."""
+    temporal_ui_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8233")
+    temporal_namespace: str = "default"
+    """Where operators see orders; only links are made of these."""
     cache_home: Path = Field(
         default=Path("~/.cache"), validation_alias="XDG_CACHE_HOME", validate_default=True
     )

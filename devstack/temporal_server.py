@@ -10,7 +10,7 @@ from devstack.process import ProcessSpec, Report
 from devstack.settings import StackSettings, bare_environment
 from devstack.temporal_binary import find_temporal
 
-SEARCH_ATTRIBUTES: Final = ("UserId", "Symbol", "OrderType")
+SEARCH_ATTRIBUTES: Final = ("UserId", "Symbol", "Side", "OrderType", "OrderStatus")
 
 # By default history loads each of its queues 20 times a second (one load every 50 ms), and four
 # partitions of a task queue forward to each other: together they hold one client to 22 orders a

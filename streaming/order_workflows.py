@@ -1,7 +1,7 @@
 """Telling an order's workflow what the exchange reported of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -17,6 +17,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from brokerage.contracts.commands import adopt_order
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.ids import fill_update_id, workflow_id_for
+from brokerage.domain.orders import Order
+from brokerage.storage.pool import DatabaseUnavailable
 from brokerage.storage.reads import Route
 from streaming.execution_metrics import REOPENED, UPDATE_REPORTS
 from workflows.adoption import adoption
@@ -43,10 +45,19 @@ class NotTold(Exception):
 
 
 class OrderWorkflows:
-    """Sends `fill` to the workflow of an order, and starts that again where it has ended."""
+    """Sends `fill` to the workflow of an order, and starts that again where it has ended.
 
-    def __init__(self, client: Client, attempt_seconds: float = ATTEMPT_SECONDS) -> None:
+    `order_of` reads the order's row, by user and order, for such a start.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        order_of: Callable[[str, str], Awaitable[Order | None]],
+        attempt_seconds: float = ATTEMPT_SECONDS,
+    ) -> None:
         self._client = client
+        self._order_of = order_of
         self._attempt_seconds = attempt_seconds
 
     async def fill(
@@ -104,12 +115,13 @@ class OrderWorkflows:
     async def _reopen(
         self, route: Route, reports: list[ExecutionReport], update_id: str
     ) -> list[str]:
+        order = await self._row(route)
         log.info("order_reopened", order_id=route.order_id, reports=len(reports))
         REOPENED.inc()
         operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
             WORKFLOW,
             adopt_order(route.order_id, route.user_id),
-            **adoption(route.order_id, route.user_id, reports[0].symbol),
+            **adoption(order),
         )
         try:
             settled: list[str] = await self._client.execute_update_with_start_workflow(
@@ -124,3 +136,12 @@ class OrderWorkflows:
             await forget(operation)
             raise
         return settled
+
+    async def _row(self, route: Route) -> Order:
+        try:
+            order = await self._order_of(route.user_id, route.order_id)
+        except DatabaseUnavailable as error:
+            raise NotTold("database-unavailable") from error
+        if order is None:
+            raise NotTold("no-row")
+        return order

@@ -17,7 +17,7 @@ from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
 from brokerage.storage.pool import open_pool
-from brokerage.storage.reads import route_of_external, route_of_order
+from brokerage.storage.reads import order_of_user, route_of_external, route_of_order
 from streaming.executions import Executions
 from streaming.intake import fetch_reports
 from streaming.order_workflows import OrderWorkflows
@@ -52,7 +52,11 @@ async def serve(process: Process, settings: Settings) -> None:
         parked = ParkedOrders()
         parking = Parking(bus)
         executions = Executions(
-            routes, OrderWorkflows(temporal), parking, parked.add, on_failure=process.fail
+            routes,
+            OrderWorkflows(temporal, partial(order_of_user, pool)),
+            parking,
+            parked.add,
+            on_failure=process.fail,
         )
         release = Release(parking, executions, parked)
         notices = await bus.subscribe(route_subject("*"), release.noticed)

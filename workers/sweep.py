@@ -15,8 +15,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from brokerage.contracts.commands import adopt_order
+from brokerage.domain.orders import Order
 from brokerage.storage.pool import DatabaseUnavailable, Pool
-from brokerage.storage.unanswered import UnansweredOrder, unanswered_orders
+from brokerage.storage.unanswered import unanswered_orders
 from workflows.adoption import adoption
 from workflows.order import OrderWorkflow
 
@@ -51,7 +52,7 @@ async def sweep(pool: "Pool[Any]", client: Client, quiet_seconds: float = QUIET_
     """
     before = datetime.now(UTC) - timedelta(seconds=quiet_seconds)
     count = 0
-    last: UnansweredOrder | None = None
+    last: Order | None = None
     while page := await unanswered_orders(pool, before=before, after=last, limit=PAGE):
         for order in page:
             await _ensure_run(client, order)
@@ -60,10 +61,10 @@ async def sweep(pool: "Pool[Any]", client: Client, quiet_seconds: float = QUIET_
     return count
 
 
-async def _ensure_run(client: Client, order: UnansweredOrder) -> None:
+async def _ensure_run(client: Client, order: Order) -> None:
     await client.start_workflow(
         OrderWorkflow.run,
         adopt_order(order.order_id, order.user_id),
-        **adoption(order.order_id, order.user_id),
+        **adoption(order),
         rpc_timeout=CALL_TIMEOUT,
     )

@@ -11,16 +11,10 @@ from temporalio.api.operatorservice.v1 import (
     ListSearchAttributesRequest,
 )
 from temporalio.client import Client, WithStartWorkflowOperation
-from temporalio.common import SearchAttributeKey
 from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
 from workflows.converter import DATA_CONVERTER
-
-USER_ID: Final = SearchAttributeKey.for_keyword("UserId")
-SYMBOL: Final = SearchAttributeKey.for_keyword("Symbol")
-ORDER_TYPE: Final = SearchAttributeKey.for_keyword("OrderType")
-SEARCH_ATTRIBUTES: Final = (USER_ID, SYMBOL, ORDER_TYPE)
-"""What an operator finds orders by."""
+from workflows.labels import SEARCH_ATTRIBUTES
 
 CONNECT_TIMEOUT: Final = timedelta(seconds=2)
 

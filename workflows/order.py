@@ -24,6 +24,8 @@ from brokerage.contracts.commands import (
 )
 from brokerage.contracts.events import ExecutionReport
 from workflows import policies
+from workflows.details import BEFORE_THE_ROW, STEPS, details, documented_update, status_label
+from workflows.labels import ORDER_STATUS
 
 PENDING = "pending"
 PENDING_CANCEL = "pending_cancel"
@@ -45,6 +47,8 @@ class OrderWorkflow:
         self._settled: set[str] = set()
         self._cancel: CancelOrder | None = None
         self._asking: dict[Question, asyncio.Task[None]] = {}
+        # A run that continues another one has what that one had.
+        self._status_label = workflow.info().typed_search_attributes.get(ORDER_STATUS)
 
     @workflow.run
     async def run(self, start: StartOrder) -> str:
@@ -72,13 +76,13 @@ class OrderWorkflow:
                 if not self._has_work():
                     workflow.continue_as_new(adopt_order(self._key.order_id, self._key.user_id))
 
-    @workflow.update
+    @documented_update
     async def placed(self) -> Reply | None:
         """The first definitive reply, or None when the fast path ended without one."""
         await workflow.wait_condition(lambda: self._answered)
         return self._state.reply if self._state else None
 
-    @workflow.update
+    @documented_update
     async def fill(self, reports: list[ExecutionReport]) -> list[str]:
         """Book what the exchange reports; returns the ids that are booked."""
         ids = [report.report_id for report in reports]
@@ -88,7 +92,7 @@ class OrderWorkflow:
         await workflow.wait_condition(lambda: self._settled.issuperset(ids))
         return ids
 
-    @workflow.update
+    @documented_update
     async def cancel(self, request: CancelOrder) -> None:
         """Note that the customer wants the rest gone; returns once that is on record."""
         self._cancel = request
@@ -117,20 +121,21 @@ class OrderWorkflow:
 
     async def _enter(self) -> None:
         """Reach a row, and on the fast path the exchange's answer to it."""
+        workflow.set_current_details(BEFORE_THE_ROW)
         if self._start.adopt:
             self._adopt(await _surely(OrderActivities.adopt, self._key))
-            self._answered = True
-            return
-        try:
-            self._adopt(await _locally(OrderActivities.reserve, self._start, policies.TWICE))
-        except FailureError:
-            # The caller is not kept waiting for what may take a while; the row will answer it.
-            self._answered = True
-            self._adopt(await _patiently(OrderActivities.reserve, self._start))
-            return
-        if self._known.status == PENDING and self._cancel is None:
-            await self._submit()
+        else:
+            try:
+                self._adopt(await _locally(OrderActivities.reserve, self._start, policies.TWICE))
+            except FailureError:
+                # The caller is not kept waiting for what may take a while; the row will answer it.
+                self._answered = True
+                self._adopt(await _patiently(OrderActivities.reserve, self._start))
+            else:
+                if self._known.status == PENDING and self._cancel is None:
+                    await self._submit()
         self._answered = True
+        self._tell_operators()
 
     async def _submit(self) -> None:
         """Send the order once; without a definite answer the slow path takes over."""
@@ -150,6 +155,19 @@ class OrderWorkflow:
         elif state.version >= before.version:
             # The first reply is told once; what comes later does not change it.
             self._state = replace(state, reply=before.reply or state.reply)
+        if self._answered:
+            self._tell_operators()
+
+    def _tell_operators(self) -> None:
+        """Say how the order stands. The label costs two events each time it is set and removed, and
+        the first one in a run two more for the patch: an order that waits for nothing has none.
+        """
+        workflow.set_current_details(details(self._known))
+        label = status_label(self._known)
+        if label != self._status_label and workflow.patched("order-status"):
+            self._status_label = label
+            change = ORDER_STATUS.value_unset() if label is None else ORDER_STATUS.value_set(label)
+            workflow.upsert_search_attributes([change])
 
     def _exchange_to_ask(self) -> Question | None:
         """What the exchange has yet to answer and nobody asks it."""
@@ -218,6 +236,7 @@ async def _locally(
         schedule_to_close_timeout=policies.FAST_TIMEOUT,
         retry_policy=retry,
         local_retry_threshold=policies.LOCAL_RETRY_THRESHOLD,
+        summary=STEPS[activity],
     )
 
 
@@ -228,6 +247,7 @@ async def _patiently(activity: Activity[Argument, Result], argument: Argument) -
         argument,
         start_to_close_timeout=policies.SLOW_ATTEMPT_TIMEOUT,
         retry_policy=policies.UNTIL_DONE,
+        summary=STEPS[activity],
     )
 
 

@@ -48,7 +48,8 @@ class OrderState:
     `settled` is true when the order has ended and all its executions are booked; `ended` when the
     exchange said that it ended there; `unanswered` while its answer to the placement is needed.
     `created` is true for the call that wrote the row. `reply` is the first definitive reply, where
-    the call stored or read it.
+    the call stored or read it. `shares`, `filled_shares` and `changed_at_ms`, the order's last
+    change, are for the eyes of operators; 0 in what was recorded before they were told.
     """
 
     status: str
@@ -59,6 +60,9 @@ class OrderState:
     created: bool = False
     external_order_id: str | None = None
     reply: Reply | None = None
+    shares: int = 0
+    filled_shares: int = 0
+    changed_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

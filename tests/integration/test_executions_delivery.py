@@ -31,6 +31,7 @@ from brokerage.contracts.subjects import (
     execution_subject,
     route_subject,
 )
+from brokerage.domain.orders import Order
 from brokerage.gateway.client import GatewayClient
 from brokerage.runtime.tasks import TaskSet
 from brokerage.storage.reads import Route
@@ -41,6 +42,7 @@ from streaming.parking import ParkedOrders, Release
 from streaming.routes import Routes
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer, nats_server
+from tests.support.orders import an_order
 from tests.support.temporal_server import temporal_server
 
 
@@ -194,10 +196,13 @@ async def world(
         async def of_order(order_id: str) -> Route | None:
             return rows.get(order_id)
 
+        async def row(user_id: str, order_id: str) -> Order:
+            return an_order(user_id=user_id, order_id=order_id)
+
         parked, parking = ParkedOrders(), Parking(bus)
         executions = Executions(
             Routes(of_external, of_order, GatewayClient(bus).query),
-            OrderWorkflows(temporal, attempt_seconds),
+            OrderWorkflows(temporal, row, attempt_seconds),
             parking,
             parked.add,
             grace_seconds=grace_seconds,

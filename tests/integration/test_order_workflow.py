@@ -18,6 +18,7 @@ from tests.replay.worker import StoryWorker
 from tests.support.books import accepted, books_of_a_new_user
 from tests.support.orders import a_fill
 from tests.support.temporal_server import temporal_server
+from workflows.labels import ORDER_STATUS
 
 FEW_EVENTS = {"limit.historyCount.suggestContinueAsNew": 20}
 
@@ -76,11 +77,12 @@ async def test_order_that_outgrows_its_run_goes_on_with_its_cancel_in_the_next(
         fill = a_fill("long-5", 1, 19_990, feed_seq=905, external="x-long")
         await told.report(start, fill)
         status = await handle.result()
-        last_run = (await handle.describe()).run_id
+        last = await handle.describe()
         first = await told.client.get_workflow_handle(handle.id, run_id=first_run).describe()
         balances = await told.books.balances()
 
     assert status == "cancelled"
     assert first.status is WorkflowExecutionStatus.CONTINUED_AS_NEW
-    assert last_run != first_run
+    assert last.run_id != first_run
+    assert last.typed_search_attributes.get(ORDER_STATUS) is None
     assert (balances.held_cents, balances.positions[0].shares) == (0, 55)

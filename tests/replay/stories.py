@@ -7,6 +7,7 @@ process; only the exchange is told what to say.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from temporalio.client import Client
@@ -61,7 +62,9 @@ class Story:
     async def report(self, start: StartOrder, *reports: ExecutionReport) -> None:
         """Tell the workflow what the exchange reported; returns when it is booked."""
         route = Route(start.order_id, start.user_id)
-        workflows = streaming.order_workflows.OrderWorkflows(self.client)
+        workflows = streaming.order_workflows.OrderWorkflows(
+            self.client, partial(order_of_user, self.books.pool)
+        )
 
         async def told() -> bool:
             try:
@@ -85,10 +88,12 @@ class Story:
 
     async def adopt(self, start: StartOrder) -> None:
         """Have a run take the order over from its row, as the sweep does."""
+        order = await order_of_user(self.books.pool, start.user_id, start.order_id)
+        assert order is not None
         await self.client.start_workflow(
             OrderWorkflow.run,
             adopt_order(start.order_id, start.user_id),
-            **adoption(start.order_id, start.user_id),
+            **adoption(order),
         )
 
     async def until(self, start: StartOrder, status: str) -> None:

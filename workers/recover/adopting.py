@@ -67,7 +67,7 @@ async def _pages(pool: "Pool[Any]") -> AsyncIterator[list[Order]]:
 
 async def _start(client: Client, order: Order) -> bool:
     """True if a run was started, False if there was one."""
-    options = adoption(order.order_id, order.user_id, order.symbol)
+    options = adoption(order)
     options["id_conflict_policy"] = WorkflowIDConflictPolicy.FAIL
     try:
         await client.start_workflow(

@@ -10,6 +10,7 @@ from devstack.plan import Plan
 from devstack.services import all_names
 from devstack.settings import own_servers
 from devstack.temporal_server import temporal_spec
+from workflows.labels import SEARCH_ATTRIBUTES
 
 OURS = [name for name in all_names(2) if name not in ("postgres", "nats", "temporal")]
 
@@ -52,10 +53,10 @@ def test_sqlite_keeps_a_write_ahead_log(options: list[tuple[str, str]]) -> None:
     assert pragmas == {"journal_mode=wal", "synchronous=normal"}
 
 
-def test_orders_can_be_searched_by_user_symbol_and_type(options: list[tuple[str, str]]) -> None:
+def test_orders_can_be_searched_by_what_their_runs_carry(options: list[tuple[str, str]]) -> None:
     attributes = {value for name, value in options if name == "--search-attribute"}
 
-    assert attributes == {"UserId=Keyword", "Symbol=Keyword", "OrderType=Keyword"}
+    assert attributes == {f"{key.name}=Keyword" for key in SEARCH_ATTRIBUTES}
 
 
 def test_temporals_heap_may_grow_before_it_is_collected(tmp_path: Path) -> None:

@@ -11,17 +11,23 @@ given to another one, and both may be at it; retries by the policies. Not kept: 
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final, NoReturn, TypeVar
 
-from temporalio.common import RetryPolicy
+from temporalio.common import (
+    RetryPolicy,
+    SearchAttributePair,
+    SearchAttributeUpdate,
+    TypedSearchAttributes,
+)
 
 from brokerage.contracts.commands import CancelOrder, StartOrder, adopt_order
 from tests.unit.outcomes.chance import Chance
 from tests.unit.outcomes.fleet import Fleet
 from tests.unit.outcomes.virtual_time import VirtualLoop
 from tests.unit.outcomes.workers import DETECTED_SECONDS, Worker
+from workflows.labels import ORDER_STATUS
 from workflows.order import OrderWorkflow
 
 T = TypeVar("T")
@@ -53,6 +59,7 @@ class Run:
         self.evicted = False
         self.local_activities = 0
         self.handlers = 0
+        self.label = temporal.inherited_label
 
     def must_count(self) -> None:
         """Raise `Evicted` where the server would refuse what this run did."""
@@ -73,6 +80,7 @@ class Temporal:
         self.chance = chance
         self.fleet = Fleet(chance, activities_of)
         self.current: Run | None = None
+        self.inherited_label: str | None = None
         self.result: str | None = None
         self.failed = False
         self._conditions: list[tuple[Run, Callable[[], bool], asyncio.Future[None]]] = []
@@ -84,7 +92,7 @@ class Temporal:
 
     def start(self, start: StartOrder) -> None:
         """Start the order's workflow."""
-        self.result = None
+        self.result = self.inherited_label = None
         self.current = Run(self, start, self.fleet.any_worker())
         self.fleet.spawn(self._drive(self.current))
 
@@ -134,12 +142,15 @@ class Temporal:
             except ContinuedAsNew as next_run:
                 run.evict()
                 self.chance.fired["continued as new"] += 1
+                self.inherited_label = run.label
                 run = Run(self, next_run.start, self.fleet.any_worker())
                 continue
             except Exception as error:  # noqa: BLE001 - told to whoever reads the seed
                 self.chance.promise_broken(f"the workflow failed by {error!r}")
                 self.failed = True
                 return
+            if run.label is not None:
+                self.chance.promise_broken(f"ended with the label {run.label}")
             run.evict()
             self.chance.note(f"workflow ended: {self.result}")
             return
@@ -198,8 +209,15 @@ class Temporal:
         return not RUN.get().handlers
 
     def info(self) -> "Temporal":
-        """What asks `is_continue_as_new_suggested`."""
+        """What asks `is_continue_as_new_suggested`, and for what the run began with."""
         return self
+
+    @property
+    def typed_search_attributes(self) -> TypedSearchAttributes:
+        """The label that a run takes over from the one it continues."""
+        if self.inherited_label is None:
+            return TypedSearchAttributes.empty
+        return TypedSearchAttributes([SearchAttributePair(ORDER_STATUS, self.inherited_label)])
 
     def is_continue_as_new_suggested(self) -> bool:
         """Sometimes."""
@@ -209,6 +227,21 @@ class Temporal:
         """Begin another run."""
         raise ContinuedAsNew(start)
 
+    def patched(self, change: str) -> bool:
+        """Every run is a new one."""
+        return True
+
+    def set_current_details(self, text: str) -> None:
+        """Nobody looks."""
+
+    def upsert_search_attributes(self, changes: Sequence[SearchAttributeUpdate[str]]) -> None:
+        """Label the run; what an evicted one says counts for nothing."""
+        run = RUN.get()
+        run.must_count()
+        for change in changes:
+            assert change.key == ORDER_STATUS
+            run.label = change.value
+
     async def execute_local_activity_method(
         self,
         method: Callable[..., Awaitable[T]],
@@ -217,6 +250,7 @@ class Temporal:
         schedule_to_close_timeout: timedelta,
         retry_policy: RetryPolicy,
         local_retry_threshold: timedelta,
+        summary: str,
     ) -> T:
         """In the worker of the workflow task, or of the next one if that worker is lost."""
         run = RUN.get()
@@ -250,6 +284,7 @@ class Temporal:
         *,
         start_to_close_timeout: timedelta,
         retry_policy: RetryPolicy,
+        summary: str,
     ) -> T:
         """In any worker, again and again; one that says nothing is given up, and may go on."""
         run = RUN.get()
