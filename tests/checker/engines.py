@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import nats
@@ -17,15 +17,16 @@ PREFIX: Final = "order-"
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """What is under way in JetStream: reports that nobody settled, put aside, or gave up.
+    """What is under way in JetStream: reports that nobody settled, put aside (`parked`) or gave up
+    (`dead`), the latter two by the exchange's order id.
 
     `taken_seq` is the exchange's number of the newest report that is stored.
     """
 
     pending: int = 0
     unacknowledged: int = 0
-    parked: int = 0
-    dead: int = 0
+    parked: Mapping[str, int] = field(default_factory=dict)
+    dead: Mapping[str, int] = field(default_factory=dict)
     taken_seq: int = 0
 
 
@@ -64,20 +65,23 @@ async def read_streams(env: Mapping[str, str]) -> Streams:
         return Streams(
             pending=consumer.num_pending or 0,
             unacknowledged=consumer.num_ack_pending or 0,
-            parked=await _messages(jetstream, "PARKED"),
-            dead=await _messages(jetstream, "DEAD_LETTERS"),
+            parked=await _by_order(jetstream, "PARKED"),
+            dead=await _by_order(jetstream, "DEAD_LETTERS"),
             taken_seq=await _taken_seq(jetstream),
         )
     finally:
         await connection.close()
 
 
-async def _messages(jetstream: JetStreamContext, stream: str) -> int:
-    return (await jetstream.stream_info(stream)).state.messages
+async def _by_order(jetstream: JetStreamContext, stream: str) -> dict[str, int]:
+    found = (await jetstream.stream_info(stream, subjects_filter=">")).state.subjects or {}
+    return {subject.partition(".")[2]: count for subject, count in found.items()}
 
 
 async def _taken_seq(jetstream: JetStreamContext) -> int:
     state = (await jetstream.stream_info("EXECUTIONS")).state
+    if state.messages == 0:
+        return 0
     try:
         newest = await jetstream.get_msg("EXECUTIONS", seq=state.last_seq)
     except NotFoundError:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from brokerage.contracts.ids import account_ref_for
 from devstack.stack import DevStack
 from tests.checker.engines import Streams, read_streams, running_orders
 from tests.checker.history import Call, History
@@ -28,6 +29,20 @@ class Evidence:
     venue: Venue = field(default_factory=Venue)
     running: frozenset[str] = frozenset()
     streams: Streams = field(default_factory=Streams)
+
+    def about(self, *users: str) -> "Evidence":
+        """What of it concerns these users; reports on their way are everybody's, and left out."""
+        tables = self.tables.of(users)
+        venue = self.venue.of({account_ref_for(user) for user in users})
+        there = {one.order_id for one in venue.record.orders}
+        streams = Streams(
+            parked={one: count for one, count in self.streams.parked.items() if one in there},
+            dead={one: count for one, count in self.streams.dead.items() if one in there},
+            taken_seq=self.streams.taken_seq,
+        )
+        calls = [call for call in self.calls if call.user in users]
+        mine = {order.order_id for order in tables.orders}
+        return Evidence(calls, tables, venue, self.running & mine, streams)
 
 
 async def gather(stack: DevStack, history: History) -> Evidence:

@@ -10,7 +10,7 @@ import httpx
 
 Op = Literal["place", "cancel", "read", "list"]
 Outcome = Literal["ok", "fail", "info"]
-PAGE: Final = 20
+PAGE: Final = 5
 """Orders a page when a client walks through its list: few, so that there are several pages."""
 
 

@@ -1,7 +1,7 @@
 """S5, S6, S14: an order's own life, as its row and its events tell it. Pure, over evidence."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from itertools import pairwise
 from typing import Final
 
@@ -9,27 +9,43 @@ from tests.checker.evidence import Evidence
 from tests.checker.postgres import OPEN, EventRow, OrderRow
 from tests.checker.violations import Violation
 
-CLOSED: Final = frozenset({"filled", "cancelled", "expired", "rejected", "failed"})
-LEGAL: Final = {
-    "pending": OPEN | CLOSED,
-    "submitted": {"submitted", "partially_filled", "pending_cancel", "filled", "cancelled"}
-    | {"expired"},
-    "partially_filled": {"partially_filled", "pending_cancel", "filled", "cancelled", "expired"},
-    "pending_cancel": {"pending_cancel", "submitted", "partially_filled"}
-    | {"filled", "cancelled", "expired", "rejected"},
-}
-"""From an open status to which (design 7): written here a second time, on purpose."""
-CORRECTIONS: Final = {
-    "fill": {"filled": {"filled"}, "rejected": {"rejected"}, "cancelled": {"cancelled", "filled"}}
-    | {"expired": {"expired", "filled"}}
-    | {"failed": {"failed", "partially_filled", "filled", "cancelled"}},
-    "submitted": {status: {status} for status in CLOSED},
-    "bust": {status: {status, "filled"} for status in CLOSED},
-    "correction": {status: {status, "filled"} for status in CLOSED},
-}
-"""What may still happen to an order that has ended, and to which status it then may come."""
+CLOSED: Final = ("filled", "cancelled", "expired", "rejected", "failed")
+ENDED: Final = frozenset({"filled", "cancelled", "expired"})
 FIRST: Final = frozenset({"pending", "rejected"})
 LOWERING: Final = frozenset({"bust", "correction"})
+
+Steps = Mapping[str, Set[str]]
+_STAY: Final[Steps] = {status: {status} for status in (*OPEN, *CLOSED)}
+_AMENDED: Final[Steps] = {
+    **{status: {status} | ENDED for status in OPEN},
+    **{status: {status, "filled"} for status in CLOSED},
+}
+STEPS: Final[Mapping[str, Steps]] = {
+    "submitted": {**_STAY, "pending": {"submitted"}},
+    "rejected": {"pending": {"rejected"}, "pending_cancel": {"rejected"}},
+    "failed": {"pending": {"failed"}},
+    "cancel-requested": {status: {"pending_cancel"} for status in OPEN - {"pending_cancel"}},
+    "cancel-refused": {"pending_cancel": {"submitted", "partially_filled"}},
+    "ending": {status: {status} for status in OPEN},
+    "cancelled": {status: {"cancelled"} for status in OPEN},
+    "expired": {status: {"expired"} for status in OPEN},
+    "fill": {
+        "pending": {"submitted", "partially_filled"} | ENDED,
+        "submitted": {"submitted", "partially_filled"} | ENDED,
+        "partially_filled": {"partially_filled"} | ENDED,
+        "pending_cancel": {"pending_cancel"} | ENDED,
+        "filled": {"filled"},
+        "cancelled": {"cancelled", "filled"},
+        "expired": {"expired", "filled"},
+        "rejected": {"rejected"},
+        "failed": {"failed", "partially_filled", "filled", "cancelled"},
+    },
+    "bust": _AMENDED,
+    "correction": _AMENDED,
+}
+"""From which status to which an event of each kind may take an order: design 7, written here a
+second time, on purpose. What has ended is changed by executions and what becomes of them only.
+"""
 
 
 def _lives(evidence: Evidence) -> dict[str, list[EventRow]]:
@@ -52,8 +68,7 @@ def transitions_are_legal(evidence: Evidence) -> Iterator[Violation]:
                 told = f"version {before.version}, then {after.version}"
                 yield Violation("S5", order_id, told)
             left, reached = before.order["status"], after.order["status"]
-            legal = LEGAL[left] if left in OPEN else CORRECTIONS.get(after.kind, {}).get(left, ())
-            if reached not in legal:
+            if reached not in STEPS.get(after.kind, {}).get(left, ()):
                 yield Violation("S5", order_id, f"{after.kind}: from {left} to {reached}")
 
 

@@ -1,7 +1,7 @@
 """Our tables, row by row, read with SQL of the checker's own: none of the code under test."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -176,6 +176,23 @@ class Tables:
     events: Sequence[EventRow] = ()
     waiting: Sequence[WaitingRow] = ()
     guards: frozenset[tuple[str, str]] = frozenset()
+
+    def of(self, users: Collection[str]) -> "Tables":
+        """The rows of these users."""
+        orders = [one for one in self.orders if one.user_id in users]
+        ids = {one.order_id for one in orders}
+        return Tables(
+            accounts=[one for one in self.accounts if one.user_id in users],
+            positions=[one for one in self.positions if one.user_id in users],
+            keys=[one for one in self.keys if one.user_id in users],
+            orders=orders,
+            holds=[one for one in self.holds if one.user_id in users],
+            entries=[one for one in self.entries if one.user_id in users],
+            reports=[one for one in self.reports if one.user_id in users],
+            events=[one for one in self.events if one.user_id in users],
+            waiting=[one for one in self.waiting if one.order_id in ids],
+            guards=self.guards,
+        )
 
     def chains(self) -> Iterator[list[ReportRow]]:
         """Each execution with the busts and corrections of it, in the order of the feed."""

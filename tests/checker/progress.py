@@ -48,8 +48,8 @@ def _l3(evidence: "Evidence") -> Iterator[Violation]:
     waiting = {
         "EXECUTIONS, not fetched": streams.pending,
         "EXECUTIONS, not acknowledged": streams.unacknowledged,
-        "PARKED": streams.parked,
-        "DEAD_LETTERS": streams.dead,
+        **{f"PARKED, {one}": count for one, count in streams.parked.items()},
+        **{f"DEAD_LETTERS, {one}": count for one, count in streams.dead.items()},
         "waiting_amendments": len(evidence.tables.waiting),
         "the feed": sum(one.seq > streams.taken_seq for one in evidence.venue.messages),
     }

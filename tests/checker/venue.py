@@ -1,7 +1,7 @@
 """The exchange's own record of us, read from its journal: what it took, executed and told."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,16 @@ class Venue:
     record: ExchangeRecord = field(default_factory=ExchangeRecord)
     messages: Sequence[MemberMessage] = ()
     placements: Sequence[Received] = ()
+
+    def of(self, accounts: Collection[str]) -> "Venue":
+        """What of it concerns these accounts, as the exchange knows them."""
+        record = ExchangeRecord(
+            [one for one in self.record.orders if one.account in accounts],
+            [one for one in self.record.executions if one.account in accounts],
+        )
+        messages = [one for one in self.messages if one.account in accounts]
+        placements = [one for one in self.placements if one.placement.account in accounts]
+        return Venue(record, messages, placements)
 
 
 def read_venue(journal: Path) -> Venue:

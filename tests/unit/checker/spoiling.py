@@ -153,5 +153,5 @@ def both(*spoils: Spoil) -> Spoil:
     return spoil
 
 
-def streams(evidence: Evidence, **changes: int) -> Evidence:
+def streams(evidence: Evidence, **changes: Any) -> Evidence:
     return replace(evidence, streams=replace(evidence.streams, **changes))

@@ -288,8 +288,8 @@ SPOILED: dict[str, tuple[set[str], Spoil]] = {
         lambda evidence: replace(evidence, running=evidence.running | {"nobody"}),
     ),
     "a report is not fetched": ({"L3"}, lambda evidence: streams(evidence, pending=1)),
-    "a report is parked": ({"L3"}, lambda evidence: streams(evidence, parked=1)),
-    "a report is a dead letter": ({"L3"}, lambda evidence: streams(evidence, dead=1)),
+    "a report is parked": ({"L3"}, lambda evidence: streams(evidence, parked={"X-bought": 1})),
+    "a report is a dead letter": ({"L3"}, lambda evidence: streams(evidence, dead={"X-bought": 1})),
     "the feed is behind": ({"L3"}, lambda evidence: streams(evidence, taken_seq=1)),
     "a bust waits for its execution": (
         {"L3"},
