@@ -13,6 +13,7 @@ from api.schemas import PlaceOrder
 from brokerage.bus.beat import Trading
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.tick import Tick
+from brokerage.contracts.kill_switch import NO_NEW_ORDERS
 
 HALT_SECONDS: Final = 30
 """Nobody says how long a halt lasts: ask again after this time."""
@@ -28,6 +29,17 @@ def check_terms(node: NodeState, order: PlaceOrder) -> None:
         raise ProblemError("unknown-symbol", f"{order.symbol!r} is not traded here")
     if order.price_in_cents is None and order.time_in_force == "gtc":
         raise ProblemError("invalid-time-in-force", "a market order cannot be `gtc`")
+
+
+def check_switch(node: NodeState, user_id: str, symbol: str) -> None:
+    """Raises `ProblemError` while the kill switch stops such orders, or cannot be read."""
+    switches = node.kill_switch.switches
+    if switches is None:
+        raise ProblemError("kill-switch", "the kill switch cannot be read; no order is taken blind")
+    if switches.level(user_id, symbol) >= NO_NEW_ORDERS:
+        raise ProblemError(
+            "kill-switch", "an operator stopped new orders", retry_after_seconds=HALT_SECONDS
+        )
 
 
 async def last_tick(node: NodeState, symbol: str) -> Tick:

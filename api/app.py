@@ -24,6 +24,7 @@ from api.routes import (
     history,
     ops,
     ops_books,
+    ops_kill_switch,
     order_events,
     orders,
     preview,
@@ -102,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(history.router)
     app.include_router(ops.router)
     app.include_router(ops_books.router)
+    app.include_router(ops_kill_switch.router)
     app.include_router(health.router)
     if settings.environment == "development":
         app.include_router(dev.router)

@@ -33,6 +33,7 @@ ORDER_PROBLEMS: Final = (
     "invalid-price",
     "invalid-time-in-force",
     "unknown-symbol",
+    "kill-switch",
     "market-closed",
     "symbol-halted",
     "feed-stale",

@@ -17,11 +17,13 @@ from starlette.types import ASGIApp
 
 from api.auth import TokenVerifier
 from api.errors import ProblemError
+from api.kill_switch import keep_switch
 from api.order_rates import OrderRates
 from api.order_workflows import OrderWorkflows
 from api.turns import Turns
 from api.waits import Waits
 from brokerage.bus.connection import Bus, open_bus
+from brokerage.bus.kill_switch import KillSwitch, open_kill_switch
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.stream_control import StreamControl
 from brokerage.runtime.backoff import Backoff
@@ -43,7 +45,16 @@ HISTORY_SHARE: Final = 3
 READY_WITHOUT_SECONDS: Final = 10.0
 """What is away for longer than this is not this node's fault: it takes requests without."""
 
-PARTS: Final = ("pool", "bus", "temporal", "hub", "directory", "last_prices", "stream_control")
+PARTS: Final = (
+    "pool",
+    "bus",
+    "temporal",
+    "hub",
+    "directory",
+    "last_prices",
+    "stream_control",
+    "kill_switch",
+)
 
 Part = TypeVar("Part")
 
@@ -67,6 +78,7 @@ class NodeState(State):
     directory: Directory
     last_prices: LastPrices
     stream_control: StreamControl
+    kill_switch: KillSwitch
     history_reads: asyncio.Semaphore
 
     def __getattr__(self, name: str) -> Any:
@@ -90,8 +102,14 @@ class NodeState(State):
         return time.monotonic() > self.ready_at and not self.stopping.is_set()
 
     def _is_complete(self) -> bool:
-        # A hub that has not heard the feed's first beat would refuse orders as if it were silent.
-        return all(map(self.has, PARTS)) and self.directory.ready and self.hub.feed_is_live
+        # A hub that has not heard the feed's first beat would refuse orders as if it were silent,
+        # and a switch that was not read yet as if it were set.
+        return (
+            all(map(self.has, PARTS))
+            and self.directory.ready
+            and self.hub.feed_is_live
+            and self.kill_switch.switches is not None
+        )
 
     @property
     def alive(self) -> bool:
@@ -129,15 +147,21 @@ async def open_node(state: NodeState) -> AsyncIterator[None]:
         state.last_prices = market.last_prices
         state.stream_control = market.stream_control
 
+    def hold_kill_switch(kill_switch: KillSwitch) -> None:
+        state.kill_switch = kill_switch
+
     async def hold_bus() -> None:
-        async with open_bus(settings.nats_url, "api") as bus:
+        async with open_bus(settings.nats_url, "api") as bus, TaskSet() as parts:
             state.bus = bus
+            switch = _hold("kill switch", lambda: open_kill_switch(bus), hold_kill_switch)
+            parts.spawn(switch, "kill-switch")
             await _hold("market", lambda: open_market(bus), hold_market)
 
     async with TaskSet() as tasks:
         tasks.spawn(_beat(state), "beat")
         tasks.spawn(_hold("database", lambda: _open_database(state), hold_pool), "database")
         tasks.spawn(hold_bus(), "bus")
+        tasks.spawn(keep_switch(state), "keep-kill-switch")
         try:
             yield
         finally:

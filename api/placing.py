@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import Response
 
 from api import claiming
-from api.admissible import check_terms, last_tick
+from api.admissible import check_switch, check_terms, last_tick
 from api.bodies import json_response
 from api.claiming import Placement
 from api.errors import RETRY_AFTER_SECONDS, ProblemError
@@ -28,6 +28,7 @@ async def place_order(node: NodeState, placement: Placement) -> Response:
     """The answer to `POST /order`; raises `ProblemError` or what the parts raise when away."""
     try:
         check_terms(node, placement.order)
+        check_switch(node, placement.user_id, placement.order.symbol)
         tick = await last_tick(node, placement.order.symbol)
     except ProblemError as refusal:
         # A replay comes before a refusal that was not there when the order was placed.

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from client._answers import read
 from client._transport import Transport
+from client.kill_switch import KillSwitchOperations
 from client.models import Answer
 
 AccountState = Literal["active", "close-only", "frozen"]
@@ -102,6 +103,7 @@ class Operations:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.kill_switch = KillSwitchOperations(transport)
 
     async def limits(self, *, subject: str | None = None, cursor: str | None = None) -> LimitPage:
         """Return a page of the limits; only those of `subject`, a user or a symbol, if given."""

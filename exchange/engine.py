@@ -24,6 +24,7 @@ from exchange.trading import Floor, TradingState
 
 SHARES_MAX: Final = 10_000_000
 PRICE_CENTS_MAX: Final = 100_000_000
+MASS_CANCELLED: Final = "cancelled with all others"
 
 
 class EngineState(msgspec.Struct):
@@ -121,7 +122,7 @@ class Engine:
             case Cancel() as cancel:
                 return self._cancel(entry.member, cancel)
             case CancelAll() as cancel_all:
-                return self._cancel_all(entry.member, cancel_all)
+                return self._cancel_all(entry.member, cancel_all, entry.at_ms)
             case Advance():
                 return None
             case own:
@@ -190,7 +191,7 @@ class Engine:
         self._take_off(order)
         return CancelReply("cancelled", order.report())
 
-    def _cancel_all(self, member: str, cancel_all: CancelAll) -> MassCancelReply:
+    def _cancel_all(self, member: str, cancel_all: CancelAll, at_ms: int) -> MassCancelReply:
         account, symbol = cancel_all.selection.account, cancel_all.selection.symbol
         cancelled = []
         for order in self.registry.live_orders():
@@ -198,6 +199,8 @@ class Engine:
                 continue
             if account in (None, order.account) and symbol in (None, order.symbol):
                 self._take_off(order)
+                # Not each was asked for by name: who asked may not know all of them.
+                self.registry.tell_end(order, MASS_CANCELLED, at_ms)
                 cancelled.append(order.report())
         return MassCancelReply(cancelled)
 

@@ -143,7 +143,10 @@ class CancelReply(Message, frozen=True):
 
 
 class MassCancellation(Message, frozen=True, forbid_unknown_fields=True):
-    """Cancel every live order of the member, or those of one account or symbol."""
+    """Cancel every live order of the member, or those of one account or symbol.
+
+    The feed tells the end of each, so that a member who loses the reply loses nothing.
+    """
 
     account: str | None = None
     symbol: str | None = None
@@ -224,7 +227,8 @@ class Correction(Message, frozen=True, tag="correction", tag_field="type"):
 
 
 class End(Message, frozen=True, tag="end", tag_field="type"):
-    """An order left the book without the member asking: it expired, or the exchange cancelled it.
+    """An order left the book without the member asking for it by name: it expired, the exchange
+    cancelled it, or it was among those of a mass cancel.
 
     `cumulative_shares` is all that was ever executed of it.
     """

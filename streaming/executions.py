@@ -83,7 +83,8 @@ class Executions:
     """Takes reports in hand and sees to each of them.
 
     `on_parked` is called with the exchange's order id when work on it ends with reports parked, and
-    with whether its route was noticed too late for them.
+    with whether its route was noticed too late for them. Reports of a user and symbol for which
+    `paused` says so are parked too.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Executions:
         workflows: Workflows,
         aside: Aside,
         on_parked: Callable[[str, bool], None],
+        paused: Callable[[str, str], bool] = lambda user_id, symbol: False,
         *,
         notice_seconds: float = NOTICE_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
@@ -103,6 +105,7 @@ class Executions:
         self._workflows = workflows
         self._aside = aside
         self._on_parked = on_parked
+        self._paused = paused
         self._notice_seconds = notice_seconds
         self._grace_seconds = grace_seconds
         self._again = again
@@ -194,6 +197,9 @@ class Executions:
                 if isinstance(route, Unresolved):
                     if not lane.noticed.is_set():
                         batch = await self._put_aside(lane, batch, route)
+                    continue
+                if self._paused(route.user_id, batch[0].report.symbol):
+                    batch = await self._put_aside(lane, batch, Unresolved("paused", foreign=False))
                     continue
                 async with self._slots:
                     settled = await self._workflows.fill(route, _once(batch), asked)

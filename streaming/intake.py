@@ -1,6 +1,7 @@
 """Fetching reports, no more at a time than can be held."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -20,13 +21,16 @@ AGAIN: Final = Backoff(0.25, 2.0)
 
 
 async def fetch_reports(
-    reader: ExecutionReader, executions: Executions, stopping: asyncio.Event
+    reader: ExecutionReader,
+    executions: Executions,
+    stopping: asyncio.Event,
+    paused: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Hand every report to `executions` until `stopping` is set."""
+    """Hand every report to `executions` until `stopping` is set; none while `paused`."""
     failures = 0
     while not stopping.is_set():
         room = min(HELD_MAX - executions.held, FETCH_MAX)
-        if room <= 0:
+        if room <= 0 or paused():
             await asyncio.sleep(FULL_SECONDS)
             continue
         try:

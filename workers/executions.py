@@ -9,6 +9,7 @@ import structlog
 
 from brokerage.bus.connection import Bus, BusUnavailable, open_bus
 from brokerage.bus.executions import ExecutionReader, Parking, discard_settled
+from brokerage.bus.kill_switch import KillSwitch, open_kill_switch
 from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.subjects import route_subject
 from brokerage.gateway.client import GatewayClient
@@ -42,6 +43,7 @@ async def serve(process: Process, settings: Settings) -> None:
             pool = await enter(stack, process.stopping, open_pool(settings))
             temporal = await unless_stopped(process.stopping, connect_temporal(settings))
             await unless_stopped(process.stopping, _ensure_streams(bus))
+            kill_switch = await enter(stack, process.stopping, open_kill_switch(bus))
         except StoppedEarly:
             return
         routes = Routes(
@@ -56,6 +58,7 @@ async def serve(process: Process, settings: Settings) -> None:
             OrderWorkflows(temporal, partial(order_of_user, pool)),
             parking,
             parked.add,
+            kill_switch.pauses,
             on_failure=process.fail,
         )
         release = Release(parking, executions, parked)
@@ -64,11 +67,21 @@ async def serve(process: Process, settings: Settings) -> None:
             tasks.spawn(executions.keep(), "keep-executions")
             releasing = tasks.spawn(release.run(), "release-parked")
             tasks.spawn(_discard_settled(bus), "discard-settled")
+            tasks.spawn(_release_when_switched(kill_switch, release), "release-when-switched")
             process.mark_ready()
-            await fetch_reports(ExecutionReader(bus), executions, process.stopping)
+            await fetch_reports(
+                ExecutionReader(bus), executions, process.stopping, kill_switch.pauses
+            )
             releasing.cancel()
             await notices.close()
             await executions.close(FINISH_SECONDS)
+
+
+async def _release_when_switched(kill_switch: KillSwitch, release: Release) -> None:
+    """Book what was held back as soon as it may be."""
+    while True:
+        await kill_switch.changed()
+        await release.look()
 
 
 async def _discard_settled(bus: Bus) -> None:

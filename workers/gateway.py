@@ -4,11 +4,15 @@ import time
 from contextlib import AsyncExitStack
 
 from brokerage.bus.connection import open_bus
+from brokerage.bus.kill_switch import open_kill_switch
 from brokerage.gateway.batching import PlacementBatcher
 from brokerage.gateway.exchange import open_exchange
+from brokerage.gateway.guard import Guard
+from brokerage.gateway.mass_cancel import MassCancels
 from brokerage.gateway.service import GatewayService
 from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
+from brokerage.runtime.tasks import TaskSet
 from workers.opening import StoppedEarly, enter
 
 
@@ -24,9 +28,14 @@ async def serve(process: Process, settings: Settings) -> None:
         )
         try:
             bus = await enter(stack, process.stopping, open_bus(settings.nats_url, process.name))
+            kill_switch = await enter(stack, process.stopping, open_kill_switch(bus))
         except StoppedEarly:
             return
-        service = GatewayService(bus, exchange, PlacementBatcher(exchange.place, _now_ms))
+        guard = Guard(kill_switch)
+        batcher = PlacementBatcher(exchange.place, _now_ms, forbidden=guard.forbidden)
+        tasks = await stack.enter_async_context(TaskSet(process.fail))
+        tasks.spawn(MassCancels(kill_switch, exchange).run(), "mass-cancels")
+        service = GatewayService(bus, exchange, batcher)
         await service.serve(process.stopping, process.mark_ready, process.fail)
 
 

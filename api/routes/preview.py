@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from api.admissible import check_terms, last_tick
+from api.admissible import check_switch, check_terms, last_tick
 from api.auth import CurrentUser
 from api.bodies import json_response, read_json
 from api.documentation import ORDER_PROBLEMS, RISK_PROBLEMS, body, problems
@@ -71,6 +71,7 @@ async def preview_order(request: Request, user: CurrentUser, node: Node) -> Resp
     """
     asked = await read_json(request, PlaceOrder)
     check_terms(node, asked)
+    check_switch(node, user.user_id, asked.symbol)
     tick = await last_tick(node, asked.symbol)
     side = Side(asked.position)
     means = await account_reads.means(node.pool, user.user_id, asked.symbol, side)

@@ -108,6 +108,18 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         False,
         "Choose one from `minimum` to `maximum`.",
     ),
+    "kill-switch-absent": ProblemKind(
+        409,
+        "There is no kill switch",
+        False,
+        "What it was set to is lost. Set everybody's level first, as it should be now.",
+    ),
+    "kill-switch-full": ProblemKind(
+        409,
+        "Too many users and symbols are switched",
+        False,
+        "Release some of them, or set everybody's level.",
+    ),
     "ticket-invalid": ProblemKind(
         401,
         "The ticket opens no stream",
@@ -221,6 +233,13 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         "The market is closed",
         True,
         "`GET /clock` says when it opens. Repeat with the same key after `Retry-After` seconds.",
+    ),
+    "kill-switch": ProblemKind(
+        503,
+        "No new orders are taken",
+        True,
+        "An operator stopped trading, for all, for you or in the symbol. Cancels pass. Repeat with "
+        "the same key after `Retry-After` seconds.",
     ),
     "no-price": ProblemKind(
         503,

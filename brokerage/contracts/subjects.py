@@ -15,6 +15,9 @@ MARKET_BUCKET: Final = "market"
 TICKETS_BUCKET: Final = "tickets"
 """Key-value bucket in memory: the tickets that are good for one stream, each for some seconds."""
 
+KILL_SWITCH_BUCKET: Final = "kill-switch"
+"""Key-value bucket on disk: `state` (JSON of `contracts.kill_switch.Switches`) with its history."""
+
 LEASES_BUCKET: Final = "leases"
 """Key-value bucket in memory: who owns what only one process may do."""
 FEED_LEASE: Final = "feed"

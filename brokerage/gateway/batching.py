@@ -34,11 +34,16 @@ class _Waiting:
     since: float
 
 
+class SendAlone(Exception):
+    """One placement spoils the request for the others: nothing of it was taken."""
+
+
 class PlacementBatcher:
     """Collects placements and sends them through `send`, at most `BATCH_MAX` at a time.
 
-    `now_ms` is the wall clock that `send_by_ms` is compared with. `run` does the sending and must
-    run as long as placements are handed in.
+    `now_ms` is the wall clock that `send_by_ms` is compared with. `forbidden` is asked about each
+    right before it leaves, and gives the code of what stands against that, or None. `run` does the
+    sending and must run as long as placements are handed in.
     """
 
     def __init__(
@@ -46,11 +51,13 @@ class PlacementBatcher:
         send: Send,
         now_ms: Callable[[], int],
         *,
+        forbidden: Callable[[PlaceRequest], str | None] = lambda request: None,
         gather_seconds: float = GATHER_SECONDS,
         queue_max: int = QUEUE_MAX,
     ) -> None:
         self._send = send
         self._now_ms = now_ms
+        self._forbidden = forbidden
         self._gather_seconds = gather_seconds
         self._queue_max = queue_max
         self._queue: deque[_Waiting] = deque()
@@ -68,8 +75,8 @@ class PlacementBatcher:
     async def place(self, request: PlaceRequest) -> GatewayReply:
         """Send `request` with the next batch; one that is under way already is joined.
 
-        Declined without being sent: `gateway-overloaded`, `gateway-stopping`, `past-send-by`, and
-        `terms-differ` for an id that is under way with other terms.
+        Declined without being sent: `gateway-overloaded`, `gateway-stopping`, `past-send-by`, what
+        `forbidden` says, and `terms-differ` for an id that is under way with other terms.
         """
         known = self._known.get(request.client_order_id)
         if known is not None:
@@ -126,11 +133,10 @@ class PlacementBatcher:
     async def _send_next(self) -> None:
         batch: list[_Waiting] = []
         now = time.monotonic()
-        now_ms = self._now_ms()
         while self._queue and len(batch) < BATCH_MAX:
             waiting = self._queue.popleft()
-            if waiting.request.send_by_ms < now_ms:
-                self._settle(waiting, GatewayReply("declined", code="past-send-by"))
+            if (code := self._in_the_way(waiting.request)) is not None:
+                self._settle(waiting, GatewayReply("declined", code=code))
                 continue
             WAIT_SECONDS.observe(now - waiting.since)
             batch.append(waiting)
@@ -143,15 +149,29 @@ class PlacementBatcher:
         if not self._queue:
             self._arrived.clear()
 
+    def _in_the_way(self, request: PlaceRequest) -> str | None:
+        """What stands against sending it at this moment."""
+        if request.send_by_ms < self._now_ms():
+            return "past-send-by"
+        return self._forbidden(request)
+
     async def _send_safely(self, requests: list[PlaceRequest]) -> list[GatewayReply]:
         try:
             return await self._send(requests)
+        except SendAlone:
+            return [await self._send_alone(request) for request in requests]
         except Exception as error:
             # A defect in reading one answer must not end the sending of all later orders.
             log.exception("placements_failed", orders=len(requests))
             return [GatewayReply("unknown", code="gateway-defect", reason=repr(error))] * len(
                 requests
             )
+
+    async def _send_alone(self, request: PlaceRequest) -> GatewayReply:
+        # Those before it took their time: what was asked before may not hold any more.
+        if (code := self._in_the_way(request)) is not None:
+            return GatewayReply("declined", code=code)
+        return (await self._send_safely([request]))[0]
 
     def _settle(self, waiting: _Waiting, reply: GatewayReply) -> None:
         del self._known[waiting.request.client_order_id]

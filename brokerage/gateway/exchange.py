@@ -21,6 +21,7 @@ from brokerage.contracts.gateway import (
     PlaceRequest,
     QueryRequest,
 )
+from brokerage.gateway.batching import SendAlone
 from brokerage.gateway.metrics import EXCHANGE_CALLS, EXCHANGE_SECONDS
 from exchange import protocol
 
@@ -122,7 +123,10 @@ class ExchangeClient:
         await self._others.close()
 
     async def place(self, requests: Sequence[PlaceRequest]) -> list[GatewayReply]:
-        """Send up to `BATCH_MAX` placements in one request; answers in the same order."""
+        """Send up to `BATCH_MAX` placements in one request; answers in the same order.
+
+        Raises `SendAlone` where one that is no placement at all spoils it for the others.
+        """
         placements = [_placement(request) for request in requests]
         try:
             if len(placements) == 1:
@@ -142,8 +146,7 @@ class ExchangeClient:
         except Malformed as error:
             if len(placements) == 1:
                 return [GatewayReply("refused", code=error.code, reason=str(error))]
-            # One that is no placement at all spoils the batch for the others: each goes alone.
-            return [(await self.place([request]))[0] for request in requests]
+            raise SendAlone from error
         if len(replies) != len(placements):
             miscount = NoAnswer("exchange-unreadable", f"{len(replies)} answers")
             return [_unknown(miscount)] * len(placements)
@@ -176,6 +179,21 @@ class ExchangeClient:
             return _unknown(error)
         except Malformed as error:
             return GatewayReply("unknown", code=error.code, reason=str(error))
+
+    async def cancel_all(self, account_ref: str | None, symbol: str | None) -> int:
+        """Take all our live orders off the book, or those of an account or symbol; how many it
+        were. Raises `NoAnswer`.
+
+        On the placements' connection: so it comes after whatever is under way there.
+        """
+        selection = protocol.MassCancellation(account=account_ref, symbol=symbol)
+        try:
+            response = await self._placements.call(
+                "POST", "/v1/cancels/all", msgspec.json.encode(selection)
+            )
+            return len(_answer(response, protocol.MassCancelReply).cancelled)
+        except Malformed as error:
+            raise NoAnswer(error.code, str(error)) from error
 
     async def query(self, request: QueryRequest) -> GatewayReply:
         """Look one order up, by the exchange's id where it is given."""

@@ -25,3 +25,6 @@ BATCH_ORDERS = Histogram(
     "Placements sent in one request",
     buckets=(1, 2, 5, 10, 20, 30, 40, 50),
 )
+MASS_CANCELS = Counter(
+    "sherwood_gateway_mass_cancels_total", "Mass cancels by the kill switch", ["scope", "result"]
+)

@@ -206,10 +206,13 @@ def test_mass_cancel_takes_the_members_own_orders_of_the_selection() -> None:
         exchange.place(client_order_id, account=account, price_cents=1)
     exchange.place("c1", "other", account="a", price_cents=1)
 
-    reply = exchange.apply(CancelAll(MassCancellation(account="a"))).reply
+    outcome = exchange.apply(CancelAll(MassCancellation(account="a")))
 
-    assert isinstance(reply, MassCancelReply)
-    assert [order.client_order_id for order in reply.cancelled] == ["c1", "c3"]
+    assert isinstance(outcome.reply, MassCancelReply)
+    assert [order.client_order_id for order in outcome.reply.cancelled] == ["c1", "c3"]
+    ends = [message for _, message in outcome.messages if isinstance(message, End)]
+    assert [end.order_id for end in ends] == [order.order_id for order in outcome.reply.cancelled]
+    assert {end.status for end in ends} == {"cancelled"}
 
 
 def test_day_orders_expire_and_good_till_cancelled_ones_stay() -> None:

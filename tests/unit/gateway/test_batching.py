@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from brokerage.contracts.gateway import GatewayReply, PlaceRequest
-from brokerage.gateway.batching import PlacementBatcher
+from brokerage.gateway.batching import PlacementBatcher, SendAlone
 
 
 def placement(order: str, send_by_ms: int = 2_000, shares: int = 1) -> PlaceRequest:
@@ -256,3 +256,44 @@ async def test_a_stopping_batcher_takes_nothing_new_but_sends_what_it_has() -> N
 
         assert (await first).outcome == (await taken).outcome == "accepted"
     assert new == GatewayReply("declined", code="gateway-stopping")
+
+
+async def test_what_is_forbidden_is_declined_and_the_others_leave() -> None:
+    exchange = Exchange()
+    stopped = {"b": "kill-switch"}
+    batcher = PlacementBatcher(
+        exchange.place, lambda: 1_000, forbidden=lambda order: stopped.get(order.client_order_id)
+    )
+
+    async with running(batcher) as tasks:
+        asked = [tasks.create_task(batcher.place(placement(name))) for name in "abc"]
+        replies = [await reply for reply in asked]
+
+    assert [(reply.outcome, reply.code) for reply in replies] == [
+        ("accepted", "a"),
+        ("declined", "kill-switch"),
+        ("accepted", "c"),
+    ]
+    assert exchange.requests == [["a", "c"]]
+
+
+async def test_orders_that_go_one_by_one_are_asked_about_again_before_each() -> None:
+    sent: list[str] = []
+
+    async def send(requests: Sequence[PlaceRequest]) -> list[GatewayReply]:
+        if len(requests) > 1:
+            raise SendAlone
+        sent.append(requests[0].client_order_id)
+        return [GatewayReply("accepted")]
+
+    # The switch is set while the first of them is under way.
+    batcher = PlacementBatcher(
+        send, lambda: 1_000, forbidden=lambda order: "kill-switch" if sent else None
+    )
+
+    async with running(batcher) as tasks:
+        asked = [tasks.create_task(batcher.place(placement(name))) for name in "ab"]
+        replies = [await reply for reply in asked]
+
+    assert sent == ["a"]
+    assert [reply.outcome for reply in replies] == ["accepted", "declined"]

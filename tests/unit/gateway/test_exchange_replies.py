@@ -11,6 +11,7 @@ import pytest
 
 from brokerage.contracts.gateway import CancelRequest, PlaceRequest, QueryRequest
 from brokerage.gateway import exchange as exchange_module
+from brokerage.gateway.batching import PlacementBatcher
 from brokerage.gateway.exchange import ExchangeClient
 from exchange import protocol
 
@@ -179,7 +180,12 @@ async def test_one_malformed_order_does_not_spoil_its_batch() -> None:
             return problem(422, "malformed")(request)
         return ok(protocol.PlacementReply(order, "accepted", report(order)))(request)
 
-    answers = await member(answer).place([placement("o1"), placement("bad"), placement("o2")])
+    batcher = PlacementBatcher(member(answer).place, lambda: 0)
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(batcher.place(placement(name))) for name in ("o1", "bad", "o2")]
+        sender = tasks.create_task(batcher.run())
+        answers = [await task for task in asked]
+        sender.cancel()
 
     assert [(reply.outcome, reply.code) for reply in answers] == [
         ("accepted", None),

@@ -7,7 +7,12 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-SCHEMA: tuple[str, ...] = ()
+SCHEMA: tuple[str, ...] = (
+    # An act of the kill switch is copied from its bucket, perhaps by several nodes at once.
+    """
+    ALTER TABLE operator_acts ADD COLUMN act_key text UNIQUE
+    """,
+)
 
 
 def upgrade() -> None:

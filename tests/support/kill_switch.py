@@ -1,0 +1,41 @@
+"""The kill switch as a test sets it, and puts it back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from tests.support.accounts import Account
+from tests.support.eventually import eventually
+
+
+def path_of(user: str | None = None, symbol: str | None = None) -> str:
+    """The route of one switch."""
+    if user is not None:
+        return f"/ops/kill-switch/users/{user}"
+    return "/ops/kill-switch" + ("" if symbol is None else f"/symbols/{symbol}")
+
+
+async def set_level(
+    operator: Account, level: int, *, user: str | None = None, symbol: str | None = None
+) -> httpx.Response:
+    """The answer to setting it."""
+    change = {"level": level, "reason": "a test of the kill switch"}
+    return await operator.http.put(path_of(user, symbol), json=change)
+
+
+@asynccontextmanager
+async def switched(
+    operator: Account, level: int, *, user: str | None = None, symbol: str | None = None
+) -> AsyncIterator[None]:
+    """Set as long as the block."""
+    answer = await set_level(operator, level, user=user, symbol=symbol)
+    assert answer.status_code == 200, answer.text
+    try:
+        yield
+    finally:
+
+        async def released() -> bool:
+            return (await set_level(operator, 0, user=user, symbol=symbol)).is_success
+
+        await eventually(released, "the switch is released")
