@@ -17,7 +17,7 @@ from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import control, exchange_of, rule
-from tests.support.losses import adds_up, recover, without_what_it_stored
+from tests.support.losses import adds_up, open_for_orders, recover, without_what_it_stored
 from tests.support.trading import MARKET, RESTING, ended, place, placed, read, until
 
 
@@ -107,9 +107,14 @@ async def test_jetstream_without_its_store_gets_back_all_that_is_not_booked(
         await stack.start("executions")
         said = await recover(stack, "jetstream")
         got = await read(alice, order["id"])
+        closed = await place(alice, RESTING)
+        await open_for_orders(stack)
+        await placed(alice, RESTING)
         await adds_up(stack)
 
     assert "done:" in said
+    assert "no order passes" in said
+    assert (closed.status_code, closed.json()["code"]) == (503, "kill-switch")
     assert got["filledShares"] == 4
 
 

@@ -39,6 +39,14 @@ async def recover(stack: DevStack, lost: str) -> str:
     )
 
 
+async def open_for_orders(stack: DevStack) -> None:
+    """Say that the kill switch, which was lost too, is to stop nobody."""
+    command = ("workers.kill_switch", "--level", "0", "--reason", "recovered")
+    await spawn.run(
+        (sys.executable, "-m", *command), environment={**inherited(), **stack.env}, folder=ROOT
+    )
+
+
 async def adds_up(stack: DevStack) -> None:
     """Return once our books agree with the exchange's own record, and nothing is in flight."""
     async with open_records(stack.env) as records:

@@ -10,6 +10,7 @@ from brokerage.bus.execution_streams import (
     begin_executions_anew,
     execution_streams,
 )
+from brokerage.bus.kill_switch import SwitchAbsent, read_switch
 from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.subjects import FEED_BEAT
 from brokerage.gateway.exchange import NoAnswer, open_exchange
@@ -52,10 +53,16 @@ async def recover_jetstream(settings: Settings, tell: Tell) -> None:
             tell(f"the stream of executions lacked some: the feed replays from {settled + 1}")
         streams = await _caught_up(bus, pool, goal, tell)
         booked = await settled_feed_seq(pool)
+        closed = await _kill_switch_is_absent(bus)
     tell(
         f"done: {booked - settled} reports booked that were not;"
         f" aside lie {streams.parked} parked and {streams.dead} dead letters"
     )
+    if closed:
+        tell(
+            "no order passes: what the kill switch was set to is lost. Open with"
+            " `python -m workers.kill_switch --level 0 --reason WHY`"
+        )
 
 
 async def _feed_is_there(bus: Bus) -> None:
@@ -94,3 +101,11 @@ async def _caught_up(bus: Bus, pool: "Pool[Any]", goal: int, tell: Tell) -> Exec
                 " order workers there, and Temporal? Then repeat this"
             )
         await asyncio.sleep(TELL_SECONDS)
+
+
+async def _kill_switch_is_absent(bus: Bus) -> bool:
+    try:
+        await read_switch(bus)
+    except SwitchAbsent:
+        return True
+    return False
