@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Final
 
 from tests.checker.evidence import Evidence
@@ -9,6 +10,8 @@ from tests.checker.postgres import OrderRow, ReportRow
 from tests.checker.violations import Violation
 
 CASH: Final = "USD"
+SAME_CLAIM: Final = timedelta(milliseconds=1)
+"""An order's time is that of its claim, in whole milliseconds."""
 GUARDS: Final = {
     ("ledger_entries", "append_only"),
     ("ledger_entries", "balanced"),
@@ -20,13 +23,19 @@ GUARDS: Final = {
 def price_is_protected(evidence: Evidence) -> Iterator[Violation]:
     """S8: an order is sent at its limit, a market order at its collar; and no customer pays more
     for a share, or gets less, than that. What the exchange did worse is the firm's.
+
+    A key that had neither an answer nor an order yet was claimed again with the price of then; the
+    price of the claim before it, which its order may have been started with, is on no record.
     """
-    last_prices = {one.order_id: one.last_price_cents for one in evidence.tables.keys}
+    keys = {one.order_id: one for one in evidence.tables.keys}
     orders = {one.order_id: one for one in evidence.tables.orders}
     for order in evidence.tables.orders:
-        last = last_prices.get(order.order_id, 0)
+        key = keys.get(order.order_id)
+        last = 0 if key is None else key.last_price_cents
         expected = order.limit_price_cents or _collar(order.side, last)
-        if order.price_cents != expected:
+        renewed = key is not None and key.claimed_at - order.created_at > SAME_CLAIM
+        priced_before = renewed and order.limit_price_cents is None
+        if order.price_cents != expected and not priced_before:
             told = f"{order.side} sent at {order.price_cents}, its limit or collar is {expected}"
             yield Violation("S8", order.order_id, told)
     for report in evidence.tables.reports:

@@ -37,6 +37,7 @@ class KeyRow:
     user_id: str
     key: str
     order_id: str
+    claimed_at: datetime
     last_price_cents: int
     reply_status: int | None
     reply_body: str | None
@@ -66,6 +67,7 @@ class OrderRow:
     external_order_id: str | None
     reason: str | None
     version: int
+    created_at: datetime
 
     @property
     def sign(self) -> int:

@@ -85,6 +85,7 @@ class Day:
             external_order_id=None,
             reason=None,
             version=0,
+            created_at=START,
         )
         self._hold(row, shares)
         self._change(row, "placed", actor=ANN)
@@ -225,7 +226,7 @@ class Day:
                 accounts=[AccountRow(ANN, self.cash_cents, self.held_cents, len(self.events))],
                 positions=[PositionRow(ANN, "IBM", self.shares, self.held_shares)],
                 keys=[
-                    KeyRow(ANN, one.idempotency_key, one.order_id, 10_000, None, None)
+                    KeyRow(ANN, one.idempotency_key, one.order_id, START, 10_000, None, None)
                     for one in self.orders.values()
                 ],
                 orders=[*self.orders.values()],
