@@ -6,7 +6,7 @@ ARGS ?=
 PROCESSES ?= 3
 PYTEST := .venv/bin/pytest -n $(PROCESSES)
 
-.PHONY: help setup up down reset status test test-unit test-integration test-faults record-histories check bench bench-orders bench-prices demo clean
+.PHONY: help setup up down reset status test test-unit test-integration test-faults soak record-histories check bench bench-orders bench-prices demo clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,6 +38,12 @@ test-integration: .venv/ready ## against real servers, started for it
 
 test-faults: .venv/ready ## processes killed on purpose
 	$(PYTEST) tests/faults $(ARGS)
+
+# MINUTES of load; the same SEED does the same things again (any, if left out).
+MINUTES ?= 2
+SEED ?=
+soak: .venv/ready ## load and random faults, then every invariant: MINUTES=10 SEED=n
+	@$(PY) -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 record-histories: .venv/ready ## record the stories that have no history yet (ARGS="filled busted" or ARGS=all: anew)
 	@$(PY) -m tests.replay.record $(ARGS)

@@ -37,3 +37,12 @@ async def eventually(
             failure = None
         await asyncio.sleep(PAUSE_SECONDS)
     raise AssertionError(f"waited {timeout_seconds:g} s in vain until {what}") from failure
+
+
+async def comes_true(holds: Callable[[], Any], timeout_seconds: float = 30.0) -> bool:
+    """Whether this held before the time was up; where it is no fault that it did not."""
+    try:
+        await eventually(holds, timeout_seconds=timeout_seconds)
+    except AssertionError:
+        return False
+    return True

@@ -1,0 +1,27 @@
+"""Users trade on two API nodes while the nemesis goes through the first of a seed's faults: what
+`make soak` does for minutes.
+"""
+
+import asyncio
+from typing import Final
+
+from tests.soak.running import Wanted, soak, wired_stack
+
+WANTED: Final = Wanted(seed=5, seconds=60.0, episodes=3, users=4)
+"""NATS frozen; a node cut off from Postgres; Postgres killed while the other hears NATS late."""
+
+
+async def test_a_short_soak_violates_no_invariant_and_all_of_its_faults_act() -> None:
+    said: list[str] = []
+
+    async with wired_stack(WANTED) as (stack, wires):
+        run = await soak(WANTED, stack, wires, stop=asyncio.Event(), tell=said.append)
+
+    soaked = run.soaked
+    assert [str(violation) for violation in soaked.violations] == []
+    assert [str(violation) for violation in soaked.violations_after_restart] == []
+    assert [str(blow) for blow in soaked.blows if not blow.seen.acted] == []
+    assert {blow.fault.kind for blow in soaked.blows} == {"freeze", "cut", "kill", "slow"}
+    assert soaked.is_good
+    assert soaked.executions > 0
+    assert {"place ok", "read ok"} <= soaked.calls.keys()
