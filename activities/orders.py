@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.notices import Notices
 from activities.reports import book_reports
+from activities.trace import Trace
 from brokerage.contracts.commands import (
     CancelRequested,
     OrderKey,
@@ -19,6 +20,7 @@ from brokerage.contracts.commands import (
     StartOrder,
 )
 from brokerage.contracts.placements import new_order
+from brokerage.contracts.views import format_time
 from brokerage.domain import booking, risk
 from brokerage.domain.errors import Rejected
 from brokerage.domain.orders import Order, OrderStatus
@@ -57,8 +59,17 @@ class OrderActivities:
         """Keep the order as `pending` with its cash or shares held, or as `rejected`."""
         now = datetime.now(UTC)
         order = new_order(start)
+        claim = {
+            "key": start.idempotency_key,
+            "claimedAt": format_time(order.created_at),
+            "lastPriceInCents": start.last_price_cents,
+        }
         async with self._orders.transaction(
-            start.user_id, start.order_id, start.symbol, side=order.side
+            start.user_id,
+            start.order_id,
+            start.symbol,
+            side=order.side,
+            trace={**Trace().detail, "claim": claim},
         ) as books:
             if books.standing is not None:
                 change = _admitted(order, books.books, books.standing, start.last_price_cents, now)
@@ -86,7 +97,7 @@ class OrderActivities:
         """Book reports of the exchange, each once, whatever the order's status."""
         ids = [report.report_id for report in request.reports]
         async with self._orders.transaction(
-            request.user_id, request.order_id, reports=ids
+            request.user_id, request.order_id, reports=ids, trace=Trace().detail
         ) as books:
             if books.order is None:
                 raise ApplicationError(f"no order {request.order_id}", type="OrderMissing")
@@ -103,7 +114,9 @@ class OrderActivities:
         """Note that the customer wants the rest of the order gone, if it is still live, and at the
         version at which that was asked.
         """
-        async with self._orders.transaction(request.user_id, request.order_id) as books:
+        async with self._orders.transaction(
+            request.user_id, request.order_id, trace=Trace().detail
+        ) as books:
             order = books.order
             if order is None:
                 raise ApplicationError(f"no order {request.order_id}", non_retryable=True)

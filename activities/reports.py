@@ -62,7 +62,7 @@ async def _book(books: "OpenBooks", report: ExecutionReport) -> None:
         )
         await books.store(change, actor=EXCHANGE, report=report)
     else:
-        await books.note_report(report, order)
+        await books.note_report(report, order, actor=EXCHANGE)
 
 
 async def _book_amendment(books: "OpenBooks", report: ExecutionReport, *, waits: bool) -> None:
@@ -77,7 +77,7 @@ async def _book_amendment(books: "OpenBooks", report: ExecutionReport, *, waits:
         await books.amendments.release(order, report)
     if report.feed_seq < standing.feed_seq:
         # What a newer one says of the execution holds.
-        await books.note_report(report, order)
+        await books.note_report(report, order, actor=EXCHANGE)
         return
     amendment = Amendment(report.report_id, execution_id, report.shares, report.price_cents)
     change = amend(order, books.books, standing.allocation, amendment, datetime.now(UTC))

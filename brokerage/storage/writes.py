@@ -13,21 +13,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
+import structlog
 
 from brokerage.contracts.commands import Reply
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.problems import encode
 from brokerage.contracts.views import UNANSWERED, first_reply, order_view
-from brokerage.domain.booking import Books, Change, books_after
+from brokerage.domain.booking import Books, Change, Detail, books_after
 from brokerage.domain.errors import InvariantBroken
 from brokerage.domain.ledger import CASH
 from brokerage.domain.orders import Order, Side
 from brokerage.domain.risk import Standing
 from brokerage.storage.alarms import alarm_of_borne
 from brokerage.storage.amendments import Amendments
-from brokerage.storage.pool import Connection, Pool, connection
+from brokerage.storage.pool import Connection, DatabaseUnavailable, Pool, connection
 from brokerage.storage.rows import ORDER_COLUMNS, books_from, order_from, standing_from
-from brokerage.storage.statements import CHANGE_ORDER, NEW_ORDER, NOTE_REPORT
+from brokerage.storage.statements import CHANGE_ORDER, NEW_ORDER, NOTE
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class OpenBooks:
 
     `order` is None where the order does not exist yet; `standing` is read for one that is to be
     placed; `known_reports` are booked already. Storing a change moves books and order on, so that
-    the next decision sees what the last one did.
+    the next decision sees what the last one did. `trace` says how all of it came about, and is kept
+    with each event.
     """
 
     def __init__(
@@ -53,12 +57,14 @@ class OpenBooks:
         order: Order | None,
         known_reports: frozenset[str],
         standing: Standing | None = None,
+        trace: Detail | None = None,
     ) -> None:
         self._database = database
         self.books = books
         self.order = order
         self.standing = standing
         self.known_reports = known_reports
+        self._trace = trace or {}
         self.reply: Reply | None = None
         self.seq: int | None = None
         self.changes: list[Change] = []
@@ -91,6 +97,7 @@ class OpenBooks:
                 **_change_values(change),
                 **_books_values(after),
                 **_report_values(report),
+                "detail": self._detail(change.detail, reply),
                 "idempotency_key": idempotency_key,
                 "newly_mapped": None if was_mapped else order.external_order_id,
                 "source": report.report_id if report else f"{order.order_id}:{change.step}",
@@ -111,12 +118,15 @@ class OpenBooks:
         self.books = after
         return order
 
-    async def note_report(self, report: ExecutionReport, order: Order) -> None:
+    async def note_report(self, report: ExecutionReport, order: Order, *, actor: str) -> None:
         """Remember that a report is booked that changed nothing."""
-        await NOTE_REPORT.value(
-            self._database,
-            {**_order_values(order), **_report_values(report), "now": datetime.now(UTC)},
-        )
+        values = _order_values(order) | _report_values(report)
+        detail = self._detail({})
+        await NOTE.value(self._database, _note_values(values, "report", actor, detail))
+
+    def _detail(self, detail: Detail, reply: Reply | None = None) -> str:
+        answered = {} if reply is None else {"replyStatus": reply.status}
+        return json.dumps({**detail, **self._trace, **answered})
 
 
 class OrderWriter:
@@ -134,6 +144,7 @@ class OrderWriter:
         *,
         side: Side | None = None,
         reports: Sequence[str] = (),
+        trace: Detail,
     ) -> AsyncIterator[OpenBooks]:
         """Lock the user and open the books of one order; all is written on the way out, or nothing.
 
@@ -160,6 +171,7 @@ class OrderWriter:
                 order_from(placed) if exists else None,
                 frozenset(row["known_reports"]),
                 None if exists or side is None else standing_from(row, side),
+                trace,
             )
             yield opened
         for change in opened.changes:
@@ -171,6 +183,19 @@ class OrderWriter:
             await database.execute(
                 "DELETE FROM placing_locks WHERE user_id = $1 AND order_id = $2", user_id, order_id
             )
+
+    async def note_attempt(self, order: Order, *, actor: str, trace: Detail) -> None:
+        """Keep what an attempt at the exchange said, which changed nothing of the order.
+
+        What was learned counts without its note too: where Postgres is away there is none.
+        """
+        values = _order_values(order) | _report_values(None)
+        try:
+            async with connection(self._pool) as database:
+                note = _note_values(values, "attempt", actor, json.dumps(trace))
+                await NOTE.value(database, note)
+        except DatabaseUnavailable as error:
+            log.warning("attempt_not_noted", order_id=order.order_id, error=str(error))
 
     async def read(self, user_id: str, order_id: str) -> StoredOrder | None:
         """The order as it is now, or None."""
@@ -222,7 +247,6 @@ def _change_values(change: Change) -> dict[str, Any]:
     return {
         "step": change.step,
         "kind": change.kind,
-        "detail": json.dumps(change.detail),
         "cash_cents_delta": change.cash_cents_delta,
         "held_cents_delta": change.held_cents_delta,
         "position_shares_delta": change.position_shares_delta,
@@ -246,6 +270,11 @@ def _books_values(books: Books) -> dict[str, int]:
         "position_shares": books.position_shares,
         "held_shares": books.held_shares,
     }
+
+
+def _note_values(values: dict[str, Any], kind: str, actor: str, detail: str) -> dict[str, Any]:
+    noted = {"kind": kind, "actor": actor, "detail": detail, "now": datetime.now(UTC)}
+    return {**values, **noted, "booked_shares": 0, "booked_cents": 0}
 
 
 def _report_values(report: ExecutionReport | None) -> dict[str, Any]:

@@ -330,7 +330,7 @@ async def test_a_bust_of_an_overfill_reverses_each_part_where_it_was(books: Book
 async def test_every_posting_to_the_error_account_says_why(books: Books) -> None:
     x = external_id()
     refused = await books.reserved()
-    async with books.writer.transaction(refused.user_id, refused.order_id) as opened:
+    async with books.writer.transaction(refused.user_id, refused.order_id, trace={}) as opened:
         assert opened.order is not None
         await opened.store(
             booking.refuse(opened.order, opened.books, "halted", NOON), actor="exchange"

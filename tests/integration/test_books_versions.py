@@ -130,7 +130,7 @@ async def brought_to(books: Books, status: OrderStatus) -> OrderKey:
         fill = a_fill(f"{external}-1", 4, 19_990, external=external)
         await books.orders.settle(SettleRequest(key.order_id, key.user_id, [fill]))
     if status is S.PENDING_CANCEL:
-        async with books.writer.transaction(key.user_id, key.order_id) as opened:
+        async with books.writer.transaction(key.user_id, key.order_id, trace={}) as opened:
             assert opened.order is not None
             change = booking.request_cancel(opened.order, opened.books, NOON)
             await opened.store(change, actor=key.user_id)
@@ -139,7 +139,7 @@ async def brought_to(books: Books, status: OrderStatus) -> OrderKey:
 
 async def read(books: Books, key: OrderKey) -> tuple[Order, booking.Books]:
     """The order and the books as a transaction finds them."""
-    async with books.writer.transaction(key.user_id, key.order_id) as opened:
+    async with books.writer.transaction(key.user_id, key.order_id, trace={}) as opened:
         assert opened.order is not None
         return opened.order, opened.books
 
@@ -170,7 +170,9 @@ async def test_of_two_writers_of_one_version_one_wins_and_nothing_of_the_other_i
 
 async def test_of_two_writers_of_one_new_order_one_wins(books: Books) -> None:
     start = await books.claim()
-    async with books.writer.transaction(start.user_id, start.order_id, start.symbol) as opened:
+    async with books.writer.transaction(
+        start.user_id, start.order_id, start.symbol, trace={}
+    ) as opened:
         before = opened.books
     change = booking.place(new_order(start), before)
     names = [uuid4().hex, uuid4().hex]

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import asyncpg
@@ -93,6 +94,16 @@ def accepted(
     return GatewayReply(outcome, ExternalOrder(external, order_id, status, cumulative))
 
 
+def as_worker(activities: T) -> T:
+    """The same activities, each run as a worker would: it can ask which attempt it is."""
+
+    class InWorker:
+        def __getattr__(self, name: str) -> Callable[..., Awaitable[object]]:
+            return partial(ActivityEnvironment().run, getattr(activities, name))
+
+    return cast(T, InWorker())
+
+
 @dataclass(frozen=True)
 class Books:
     """One user's way to the books."""
@@ -162,8 +173,7 @@ class Books:
 
     async def ask(self, activity: Callable[..., Awaitable[T]], argument: object) -> T:
         """Run an activity as a worker would, with an attempt number to look at."""
-        answer: T = await ActivityEnvironment().run(activity, argument)
-        return answer
+        return await activity(argument)
 
     async def order(self, key: OrderKey) -> Order:
         """The order as it is stored."""
@@ -215,8 +225,8 @@ async def books_of_a_new_user(
             writer,
             gateway,
             bus,
-            OrderActivities(writer, notices),
-            ExchangeActivities(writer, gateway, notices),
+            as_worker(OrderActivities(writer, notices)),
+            as_worker(ExchangeActivities(writer, gateway, notices)),
             user_id,
         )
 

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 import activities.exchange
 import activities.orders
+import activities.trace
 import brokerage.gateway.batching
 import brokerage.runtime.backoff
 import workflows.order
@@ -207,7 +208,7 @@ class Case:
 def substituted_clocks() -> Iterator[None]:
     """Give the code under test the virtual clock, its own dice, and this Temporal."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (activities.exchange, activities.orders):
+        for module in (activities.exchange, activities.orders, activities.trace):
             patch.setattr(module, "datetime", VirtualDatetime)
         clock = types.SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time())
         patch.setattr(brokerage.gateway.batching, "time", clock)

@@ -9,6 +9,7 @@ from typing import Final
 import activities.exchange
 from activities.exchange import ExchangeActivities
 from activities.orders import OrderActivities, state_of
+from activities.trace import Trace
 from brokerage.contracts.commands import (
     OrderKey,
     OrderState,
@@ -34,7 +35,7 @@ class AbsentOnceIsAbsent(ExchangeActivities):
         asked = await self._gateway.query(QueryRequest(key.order_id))
         if asked.outcome == "absent":
             order, _ = await self._read(key.order_id, key.user_id)
-            return await self._no_more(order, booking.fail)
+            return await self._no_more(order, booking.fail, Trace())
         return await super().resolve_submission(key)
 
 
@@ -69,7 +70,7 @@ class AnyNoIsFinal(ExchangeActivities):
             return state_of(order, kept)
         reply = await self._gateway.place(activities.exchange.place_request(order))
         if reply.outcome in ("declined", "refused"):
-            return await self._refuse(order, reply.code)
+            return await self._refuse(order, reply.code, Trace())
         return await super().submit(request)
 
 
@@ -133,7 +134,7 @@ class CancelSentNowhere(ExchangeActivities):
         order, _ = await self._read(key.order_id, key.user_id)
         if order.status is not OrderStatus.PENDING_CANCEL:
             return await super().send_cancel(key)
-        return await self._no_more(order, booking.fail)
+        return await self._no_more(order, booking.fail, Trace())
 
 
 class FreshEachTime(ExchangeActivities):

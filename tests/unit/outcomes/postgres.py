@@ -16,7 +16,7 @@ import asyncpg
 
 from brokerage.domain.ledger import CASH
 from brokerage.storage.pool import LOCK_TIMEOUT_SECONDS
-from brokerage.storage.statements import CHANGE_ORDER, NEW_ORDER, NOTE_REPORT
+from brokerage.storage.statements import CHANGE_ORDER, NEW_ORDER, NOTE
 from tests.unit.outcomes.chance import Chance
 from tests.unit.outcomes.workers import Worker
 
@@ -150,12 +150,14 @@ class _Connection:
         return {**order, "reply_status": status, "reply_body": body}
 
     async def fetchval(self, sql: str, *values: Any) -> int | None:
-        """One of the three statements that write."""
-        statement = next(one for one in (CHANGE_ORDER, NEW_ORDER, NOTE_REPORT) if one.text == sql)
+        """One of the three statements that write; notes of attempts are not modelled."""
+        statement = next(one for one in (CHANGE_ORDER, NEW_ORDER, NOTE) if one.text == sql)
+        named = dict(zip(statement.names, values, strict=True))
+        if statement is NOTE and named["report_id"] is None:
+            return None
         rows = self._rows
         assert rows is not None, "written outside a transaction"
-        named = dict(zip(statement.names, values, strict=True))
-        if statement is NOTE_REPORT:
+        if statement is NOTE:
             rows.reports[named["report_id"]] = named
             return None
         return _write(rows, named, new=statement is NEW_ORDER)

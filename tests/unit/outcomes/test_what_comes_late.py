@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from activities.exchange import VISIBILITY_SECONDS, ExchangeActivities
 from activities.notices import Notices
@@ -16,7 +15,7 @@ from brokerage.contracts.commands import CancelRequested, OrderKey, OrderState, 
 from brokerage.contracts.gateway import ExternalOrder, GatewayReply, QueryRequest
 from brokerage.contracts.placements import SEND_BY_SECONDS
 from brokerage.storage.writes import OrderWriter
-from tests.support.books import NotedBus, ToldGateway
+from tests.support.books import NotedBus, ToldGateway, as_worker
 from tests.unit.outcomes.case import substituted_clocks
 from tests.unit.outcomes.chance import Chance
 from tests.unit.outcomes.postgres import MemoryPostgres, Rows
@@ -51,8 +50,8 @@ class Desk:
         pool: Any = server.pool_of(Worker(chance, "worker"))
         writer, notices = OrderWriter(pool), Notices(NotedBus())
         self.gateway = SlowGateway()
-        self.orders = OrderActivities(writer, notices)
-        self.exchange = ExchangeActivities(writer, self.gateway, notices)
+        self.orders = as_worker(OrderActivities(writer, notices))
+        self.exchange = as_worker(ExchangeActivities(writer, self.gateway, notices))
 
     async def reserve(self) -> OrderState:
         """Take the order in."""
@@ -72,8 +71,7 @@ class Desk:
 
     async def ask(self, activity: Callable[[OrderKey], Awaitable[OrderState]]) -> OrderState:
         """Run an activity as a worker would."""
-        state: OrderState = await ActivityEnvironment().run(activity, KEY)
-        return state
+        return await activity(KEY)
 
 
 async def resolved_at(seconds: float, *replies: GatewayReply) -> OrderState:
