@@ -3,21 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import asyncpg
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
 
 from brokerage.contracts.commands import CancelRequested, OrderKey, SettleRequest
 from brokerage.contracts.gateway import GatewayReply
 from brokerage.domain.trail import (
     ACTS,
-    ACTS_END,
     COLUMNS,
     ENTRIES,
     EVENTS,
@@ -26,18 +22,18 @@ from brokerage.domain.trail import (
     REPORTS,
     Row,
     Tampered,
-    digest,
     seal,
     tampered_rows,
 )
 from brokerage.storage import operations
 from brokerage.storage.operations import Authority, Limit
-from brokerage.storage.statements import NOTES_MAX, digest_sql
-from brokerage.storage.trail_reads import order_trail, tampered_anywhere, trails_of, verify_acts
+from brokerage.storage.statements import NOTES_MAX
+from brokerage.storage.trail_reads import order_trail, tampered_anywhere, trails_of
 from devstack.stack import DevStack
 from tests.support.books import Books, audited_books, external_id, until_done
 from tests.support.orders import a_bust, a_fill, an_end
 from tests.support.own_database import own_database
+from tests.support.tampering import opened_to_tamper
 
 TABLES: Final = (EVENTS, NOTES, REPORTS, ENTRIES)
 ANOTHER: Final = {
@@ -51,9 +47,6 @@ ANOTHER: Final = {
     "timestamp with time zone": "{0} + interval '1 microsecond'",
 }
 """The smallest change of a value of each type."""
-TEXTS: Final = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)))
-NUMBERS: Final = st.integers(-(2**63), 2**63 - 1)
-MOMENTS: Final = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - they are of UTC
 
 
 @pytest.fixture
@@ -115,19 +108,6 @@ class Tampering:
         await self.database.execute(
             f"INSERT INTO {table} ({columns}) VALUES ({numbers})", *values.values()
         )
-
-
-@asynccontextmanager
-async def opened_to_tamper(books: Books) -> AsyncIterator[Any]:
-    """A connection of somebody who owns the database; what is done here is undone in the end."""
-    async with books.pool.acquire() as database:
-        transaction = database.transaction()
-        await transaction.start()
-        try:
-            await database.execute("SET LOCAL session_replication_role = replica")
-            yield database
-        finally:
-            await transaction.rollback()
 
 
 @asynccontextmanager
@@ -370,48 +350,6 @@ async def test_an_event_of_a_chain_cannot_pass_for_one_from_before(books: Books)
         assert (EVENTS, f"{key.order_id} link 2", "missing") in await opened.found()
 
 
-ANOTHER_ACT: Final = "UPDATE operator_acts SET {} WHERE act_id = $1 - 1"
-
-
-@pytest.mark.parametrize(
-    ("statement", "back", "problem"),
-    [
-        (ANOTHER_ACT.format("reason = reason || '.'"), 1, "changed"),
-        (ANOTHER_ACT.format("at = at + interval '1 microsecond'"), 1, "changed"),
-        (ANOTHER_ACT.format("before = '1'"), 1, "changed"),
-        (ANOTHER_ACT.format("after = NULL"), 1, "changed"),
-        (ANOTHER_ACT.format("hash = set_byte(hash, 5, get_byte(hash, 5) # 1)"), 1, "changed"),
-        ("DELETE FROM operator_acts WHERE act_id = $1 - 1", 1, "missing"),
-        ("DELETE FROM operator_acts WHERE act_id = $1", 0, "missing"),
-    ],
-)
-async def test_an_act_that_was_tampered_with_is_named(
-    books: Books, statement: str, back: int, problem: Literal["changed", "missing"]
-) -> None:
-    by = Authority("olga", "192.0.2.7", 'so that "this" is seen: \t \u2028')
-    for value in (7, 8, 9):
-        await operations.set_limit(books.pool, Limit("order-shares", books.user_id, value), by)
-    (newest, *_) = await operations.acts_page(books.pool, limit=1)
-    async with opened_to_tamper(books) as database:
-        assert await verify_acts(database) == []
-        await database.execute(statement, newest.act_id)
-
-        found = await verify_acts(database)
-
-    assert found == [Tampered(ACTS, str(newest.act_id - back), problem)]
-
-
-async def test_the_end_of_the_acts_that_was_set_back_is_named(books: Books) -> None:
-    by = Authority("olga", "192.0.2.7", "to see")
-    await operations.set_limit(books.pool, Limit("order-shares", books.user_id, 7), by)
-    async with opened_to_tamper(books) as database:
-        await database.execute("UPDATE operator_acts_end SET act_id = act_id - 1")
-
-        (found,) = await verify_acts(database)
-
-    assert (found.table, found.problem) == (ACTS_END, "changed")
-
-
 async def test_all_orders_are_verified_in_batches(servers: DevStack) -> None:
     async with (
         own_database(servers.env["SHERWOOD_DATABASE_URL"]) as url,
@@ -429,27 +367,3 @@ async def test_all_orders_are_verified_in_batches(servers: DevStack) -> None:
         found = await tampered_anywhere(books.pool, batch=2)
 
     assert found == [Tampered(EVENTS, f"{keys[1].order_id} link 1", "changed")]
-
-
-@settings(max_examples=10)
-@given(st.lists(st.tuples(TEXTS, NUMBERS, MOMENTS), min_size=20))
-async def test_postgres_seals_whatever_it_stores_as_the_verifier_does(
-    servers: DevStack, values: list[tuple[str, int, datetime]]
-) -> None:
-    columns = dict.fromkeys(COLUMNS[ACTS], "text") | {"act_id": "number", "at": "moment"}
-    database = await asyncpg.connect(servers.env["SHERWOOD_DATABASE_URL"])
-    try:
-        sealed = await database.fetch(
-            f"SELECT {digest_sql(ACTS, **columns)} FROM unnest($1::text[], $2::bigint[], "
-            "$3::timestamptz[]) AS given (text, number, moment)",
-            *(list(column) for column in zip(*values, strict=True)),
-        )
-    finally:
-        await database.close()
-
-    for (digest_of_postgres,), (text, number, moment) in zip(sealed, values, strict=True):
-        row = {
-            name: {"text": text, "number": number}.get(what, moment)
-            for name, what in columns.items()
-        }
-        assert digest_of_postgres == digest(ACTS, row)

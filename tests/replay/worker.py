@@ -9,6 +9,9 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.exchange import ExchangeActivities
+from activities.notices import Notices
+from activities.orders import OrderActivities
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE
 from devstack.stack import DevStack
 from tests.support.books import Books
@@ -22,14 +25,17 @@ IDENTITY: Final = "recorder"
 
 def worker_of(client: Client, books: Books, *instead: Callable[..., Any]) -> Worker:
     """Runs orders as the order worker does; an activity in `instead` takes its namesake's place."""
+    notices = Notices(books.bus)
+    orders = OrderActivities(books.writer, notices)
+    exchange = ExchangeActivities(books.writer, books.gateway, notices)
     activities: list[Callable[..., Any]] = [
-        books.orders.reserve,
-        books.orders.adopt,
-        books.orders.settle,
-        books.orders.request_cancel,
-        books.exchange.submit,
-        books.exchange.resolve_submission,
-        books.exchange.send_cancel,
+        orders.reserve,
+        orders.adopt,
+        orders.settle,
+        orders.request_cancel,
+        exchange.submit,
+        exchange.resolve_submission,
+        exchange.send_cancel,
     ]
     taken = {_name(one) for one in instead}
     return Worker(
