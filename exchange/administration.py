@@ -86,6 +86,8 @@ def bust(registry: Registry, execution_id: str, at_ms: int) -> ControlReply:
         cumulative_shares=order.cumulative_shares,
         at_ms=at_ms,
     )
+    notional_cents = execution.shares * execution.price_cents
+    registry.moved(order, message.seq, -execution.shares, -notional_cents)
     registry.messages.append((order.member, message))
     return ControlReply(done=True, id=message.bust_id)
 
@@ -110,9 +112,8 @@ def correct(registry: Registry, change: CorrectExecution, at_ms: int) -> Control
     if cumulative_shares + order.leaves_shares > order.shares:
         return ControlReply(done=False, code="invalid-terms", reason="it would overfill the order")
     order.cumulative_shares = cumulative_shares
-    order.cumulative_notional_cents += (
-        change.shares * change.price_cents - old.shares * old.price_cents
-    )
+    more_cents = change.shares * change.price_cents - old.shares * old.price_cents
+    order.cumulative_notional_cents += more_cents
     registry.changed(order)
     record.execution = replace(old, price_cents=change.price_cents, shares=change.shares)
     registry.execution_changed(record)
@@ -129,6 +130,7 @@ def correct(registry: Registry, change: CorrectExecution, at_ms: int) -> Control
         cumulative_shares=order.cumulative_shares,
         at_ms=at_ms,
     )
+    registry.moved(order, message.seq, change.shares - old.shares, more_cents)
     registry.messages.append((order.member, message))
     return ControlReply(done=True, id=message.correction_id)
 

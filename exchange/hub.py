@@ -8,8 +8,7 @@ from typing import Final
 import msgspec
 
 from exchange.feed_faults import FeedFaults
-from exchange.inputs import MemberMessage
-from exchange.protocol import DayStart, Heartbeat, Trade, TradingStatus
+from exchange.protocol import DayStart, Heartbeat, MemberMessage, Trade, TradingStatus
 from exchange.replay_log import ReplayLog
 
 _encode = msgspec.json.Encoder().encode

@@ -7,14 +7,11 @@ all the engine ever learns of clocks.
 import msgspec
 
 from exchange.protocol import (
-    Bust,
     Cancellation,
     CancelReply,
-    Correction,
-    End,
-    Execution,
     MassCancellation,
     MassCancelReply,
+    MemberMessage,
     Placement,
     PlacementReply,
 )
@@ -124,7 +121,6 @@ class ControlReply(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
     id: str | None = None
 
 
-MemberMessage = Execution | Bust | Correction | End
 Reply = PlacementReply | CancelReply | MassCancelReply | ControlReply
 
 

@@ -1,9 +1,9 @@
 """The exchange's durable memory: one SQLite file, written in groups, read by queries and restarts.
 
 `inputs` is the journal proper: what moved the exchange, where, when, and what came of it. `orders`,
-`executions` and `messages` are what came of it in the form that queries want. `market` says how
-far the feed's readers have seen the market, `checkpoints` and `checkpoint_orders` hold the newest
-state of the engine, so that a restart replays seconds and not days.
+`executions`, `messages` and `positions` are what came of it in the form that queries want. `market`
+says how far the feed's readers have seen the market, `checkpoints` and `checkpoint_orders` hold the
+newest state of the engine, so that a restart replays seconds and not days.
 """
 
 import fcntl
@@ -47,11 +47,31 @@ CREATE INDEX IF NOT EXISTS executions_by_member ON executions (member, seq);
 CREATE TABLE IF NOT EXISTS messages (
     member TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (member, seq)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS messages_by_order
+    ON messages (member, json_extract(CAST(body AS TEXT), '$.orderId'), seq);
+CREATE TABLE IF NOT EXISTS positions (
+    member TEXT NOT NULL, symbol TEXT NOT NULL, seq INTEGER NOT NULL,
+    shares INTEGER NOT NULL, cents INTEGER NOT NULL, PRIMARY KEY (member, symbol, seq)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cancelled_ahead (
     member TEXT NOT NULL, client_order_id TEXT NOT NULL, input INTEGER NOT NULL,
     PRIMARY KEY (member, client_order_id)
 ) WITHOUT ROWID;
 """
+_POSITIONS_OF_OLD: Final = """
+INSERT INTO positions
+SELECT member, symbol, (SELECT max(seq) FROM messages m WHERE m.member = e.member),
+    sum(sign * shares), sum(-sign * shares * price)
+FROM (
+    SELECT member, json_extract(text, '$.execution.symbol') AS symbol,
+        json_extract(text, '$.execution.shares') AS shares,
+        json_extract(text, '$.execution.priceCents') AS price,
+        CASE json_extract(text, '$.execution.side') WHEN 'buy' THEN 1 ELSE -1 END AS sign
+    FROM (SELECT member, CAST(body AS TEXT) AS text FROM executions WHERE NOT busted)
+    WHERE NOT EXISTS (SELECT 1 FROM positions)
+) e GROUP BY member, symbol
+"""
+"""A journal may be older than its positions: they begin with what its executions come to."""
 _EVER: Final = 2**62
 _encode = msgspec.json.Encoder().encode
 _decode_order = msgspec.json.Decoder(Order).decode
@@ -79,6 +99,8 @@ class Journal:
         # Checkpoints of the write-ahead log flush to disk; `tidy` does that apart from requests.
         self._db.execute("PRAGMA wal_autocheckpoint=20000")
         self._db.executescript(_SCHEMA)
+        if not read_only:
+            self._db.execute(_POSITIONS_OF_OLD)
         self._as_of_input = _EVER
 
     def close(self) -> None:
@@ -164,6 +186,10 @@ class Journal:
         ]
         if messages:
             db.executemany("INSERT INTO messages VALUES (?, ?, ?)", messages)
+        for move in changes.moves:
+            shares, cents = self.position(move.member, move.symbol, move.seq)
+            row = (move.member, move.symbol, move.seq, shares + move.shares, cents + move.cents)
+            db.execute("INSERT INTO positions VALUES (?, ?, ?, ?, ?)", row)
         if changes.cancelled_ahead:
             rows = [(member, client_id, last) for member, client_id in changes.cancelled_ahead]
             db.executemany("INSERT OR IGNORE INTO cancelled_ahead VALUES (?, ?, ?)", rows)
@@ -232,6 +258,34 @@ class Journal:
             "SELECT seq, body FROM messages WHERE member = ? AND seq > ? ORDER BY seq LIMIT ?",
             (member, seq, limit),
         ).fetchall()
+
+    def orders_by_client_id(self, member: str, after: str, limit: int) -> list[Order]:
+        """Return the member's orders whose own id sorts after `after`, by that id."""
+        rows = self._db.execute(
+            "SELECT body FROM orders WHERE member = ? AND client_order_id > ?"
+            " ORDER BY client_order_id LIMIT ?",
+            (member, after, limit),
+        )
+        return [_decode_order(row[0]) for row in rows]
+
+    def messages_of_order(self, order: Order, up_to: int, limit: int) -> list[bytes]:
+        """Return what the member was told of one order up to the message `up_to`, oldest first."""
+        rows = self._db.execute(
+            "SELECT body FROM messages WHERE member = ?"
+            " AND json_extract(CAST(body AS TEXT), '$.orderId') = ? AND seq <= ?"
+            " ORDER BY seq LIMIT ?",
+            (order.member, order.order_id, up_to, limit),
+        )
+        return [row[0] for row in rows]
+
+    def position(self, member: str, symbol: str, up_to: int) -> tuple[int, int]:
+        """Return the shares and cents that trading the symbol came to at the message `up_to`."""
+        row = self._db.execute(
+            "SELECT shares, cents FROM positions WHERE member = ? AND symbol = ? AND seq <= ?"
+            " ORDER BY seq DESC LIMIT 1",
+            (member, symbol, up_to),
+        ).fetchone()
+        return (0, 0) if row is None else (row[0], row[1])
 
     def checkpoint(self) -> EngineState | None:
         """Return the newest checkpoint.

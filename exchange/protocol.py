@@ -18,6 +18,8 @@ The order API (HTTP):
 | `GET /v1/orders/by-client-id/{clientOrderId}` | | `OrderReport`, or 404 `Problem` |
 | `GET /v1/orders?after=&limit=` | | `OrderPage`, oldest first |
 | `GET /v1/executions?after=&limit=` | | `ExecutionPage`, oldest first |
+| `GET /v1/statement?sequence=&after=&limit=&ids=` | | `StatementPage`, by `clientOrderId` |
+| `GET /v1/statement/positions?sequence=` | | `PositionStatement` |
 | `GET /v1/status` | | `Status` |
 
 A refusal by the rules of the market is a `200` with outcome `refused`: an answer, kept for good.
@@ -42,6 +44,9 @@ import msgspec
 
 BATCH_MAX: Final = 50
 PAGE_MAX: Final = 1_000
+STATEMENT_PAGE_MAX: Final = 100
+STATEMENT_MESSAGES_MAX: Final = 1_000
+"""Of a page of a statement; what one order alone has beyond it is left out."""
 HEARTBEAT_SECONDS: Final = 1.0
 TRADE_REPLAY_SECONDS: Final = 600
 VISIBILITY_SECONDS: Final = 2.0
@@ -329,18 +334,42 @@ class DayStart(Message, frozen=True, tag="day", tag_field="type"):
     at_ms: int
 
 
-FeedMessage = (
-    Hello
-    | TradingStatus
-    | Snapshot
-    | Heartbeat
-    | DayStart
-    | Trade
-    | Execution
-    | Bust
-    | Correction
-    | End
-)
+MemberMessage = Execution | Bust | Correction | End
+
+
+class StatedOrder(Message, frozen=True):
+    """An order as it is now, with what the feed said of it up to the statement's sequence.
+
+    A placement and a member's own cancel have no sequence. Messages are the oldest first; `is_cut`
+    says that there are more than a page holds.
+    """
+
+    order: OrderReport
+    messages: list[MemberMessage]
+    is_cut: bool = False
+
+
+class StatementPage(Message, frozen=True):
+    """A member's orders by `clientOrderId`, at `sequence` of its messages: the newest if none was
+    asked for; one that was not reached is refused (`sequence-ahead`).
+    """
+
+    sequence: int
+    items: list[StatedOrder]
+    next_after: str | None = None
+
+
+class PositionStatement(Message, frozen=True):
+    """What a member's executions come to at `sequence`: shares by symbol, bought less sold, and
+    cash, received less paid; after busts and corrections.
+    """
+
+    sequence: int
+    cash_cents: int
+    shares: dict[str, int]
+
+
+FeedMessage = Hello | TradingStatus | Snapshot | Heartbeat | DayStart | Trade | MemberMessage
 
 
 class MemberCounts(Message, frozen=True):

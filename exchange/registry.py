@@ -5,8 +5,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.inputs import MemberMessage
-from exchange.protocol import End, Execution, Placement
+from exchange.protocol import End, Execution, MemberMessage, Placement
 from exchange.records import LIVE, Archive, ExecutionRecord, MemberState, NoArchive, Order
 
 
@@ -26,6 +25,17 @@ class Changes(msgspec.Struct):
     orders: dict[int, Order] = {}
     executions: dict[int, ExecutionRecord] = {}
     cancelled_ahead: list[tuple[str, str]] = []
+    moves: list["Move"] = []
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What the message `seq` of a member changed of its position in a symbol, and of its cash."""
+
+    member: str
+    symbol: str
+    seq: int
+    shares: int
+    cents: int
 
 
 class Registry:
@@ -155,10 +165,17 @@ class Registry:
             cumulative_shares=order.cumulative_shares,
             at_ms=at_ms,
         )
+        self.moved(order, execution.seq, shares, shares * price_cents)
         record = ExecutionRecord(number=number, member=order.member, execution=execution)
         self.execution_changed(record)
         self.messages.append((order.member, execution))
         return execution.execution_id
+
+    def moved(self, order: Order, seq: int, shares: int, notional_cents: int) -> None:
+        """Note that a message gave the member so many more shares of its order, at so much."""
+        sign = 1 if order.side == "buy" else -1
+        move = Move(order.member, order.symbol, seq, sign * shares, -sign * notional_cents)
+        self.changes.moves.append(move)
 
     def execution_changed(self, record: ExecutionRecord) -> None:
         """Note that the journal must write the execution."""

@@ -31,6 +31,7 @@ from exchange.routes.feed import feed_routes
 from exchange.routes.operations import operation_routes
 from exchange.routes.orders import order_routes
 from exchange.routes.queries import query_routes
+from exchange.routes.statements import statement_routes
 from exchange.settings import Settings
 from exchange.venue import Venue
 
@@ -82,6 +83,7 @@ def create_app(desk: Desk) -> FastAPI:
     app.add_exception_handler(Refused, refused)
     app.include_router(order_routes(desk))
     app.include_router(query_routes(desk))
+    app.include_router(statement_routes(desk))
     app.include_router(feed_routes(desk))
     app.include_router(operation_routes(desk))
     if desk.settings.control:

@@ -22,13 +22,14 @@ from exchange.protocol import (
     FeedMessage,
     Heartbeat,
     Hello,
+    MemberMessage,
     Snapshot,
     Trade,
     TradingStatus,
 )
 from streaming import feed_metrics
 from streaming.bars import BarBook
-from streaming.forwarding import Forwarder, MemberMessage
+from streaming.forwarding import Forwarder
 from streaming.publisher import TickPublisher
 from streaming.ticks import TickBoard
 

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -13,15 +12,13 @@ import structlog
 
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.execution_log import APPEND_MAX, ExecutionLog, LogEntry
-from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.subjects import execution_subject
+from brokerage.gateway.reports import report_of
 from brokerage.runtime.backoff import Backoff
-from exchange.protocol import Bust, Correction, End, Execution
+from exchange.protocol import MemberMessage
 from streaming import feed_metrics
 
 log = structlog.get_logger()
-
-MemberMessage = Execution | Bust | Correction | End
 
 WAITING_MAX: Final = 20_000
 """So many messages are kept in memory at most; what comes then is asked for again later."""
@@ -33,29 +30,6 @@ def entry_of(message: MemberMessage, session: str) -> LogEntry:
     report = report_of(message)
     subject = execution_subject(report.kind, report.external_order_id)
     return LogEntry(subject, msgspec.json.encode(report), report.report_id, message.seq, session)
-
-
-def report_of(message: MemberMessage) -> ExecutionReport:
-    """What the order's workflow is told."""
-    report = partial(
-        ExecutionReport,
-        external_order_id=message.order_id,
-        feed_seq=message.seq,
-        symbol=message.symbol,
-        shares=0,
-        price_cents=0,
-        cumulative_shares=message.cumulative_shares,
-        at_ms=message.at_ms,
-    )
-    if isinstance(message, End):
-        report_id = f"end:{message.order_id}"
-        return report(report_id, "end", status=message.status, reason=message.reason)
-    if isinstance(message, Bust):
-        return report(message.bust_id, "bust", execution_id=message.execution_id)
-    stands = partial(report, shares=message.shares, price_cents=message.price_cents)
-    if isinstance(message, Correction):
-        return stands(message.correction_id, "correction", execution_id=message.execution_id)
-    return stands(message.execution_id, "fill")
 
 
 class SettledUnknown(Exception):

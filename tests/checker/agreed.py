@@ -8,8 +8,7 @@ from typing import Final
 from bench.checks import check as compare
 from brokerage.contracts.ids import account_ref_for
 from brokerage.storage.audit import Audit, AuditedExecution, AuditedOrder
-from exchange.inputs import MemberMessage
-from exchange.protocol import Bust, Correction, End, Placement
+from exchange.protocol import Bust, Correction, End, MemberMessage, Placement
 from tests.checker.evidence import Evidence
 from tests.checker.postgres import OrderRow, ReportRow
 from tests.checker.violations import Violation

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from bench.checks import ExchangeRecord
-from exchange.inputs import Input, MemberMessage, Place
-from exchange.protocol import Placement
+from exchange.inputs import Input, Place
+from exchange.protocol import MemberMessage, Placement
 from exchange.records import ExecutionRecord, Order
 
 MEMBER: Final = "sherwood"

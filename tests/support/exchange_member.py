@@ -16,7 +16,7 @@ from tests.support.ports import free_port
 from tests.support.running import Running, start
 
 T = TypeVar("T")
-MemberMessage = protocol.Execution | protocol.Bust | protocol.Correction | protocol.End
+MemberMessage = protocol.MemberMessage
 _decode_frame = msgspec.json.Decoder(list[protocol.FeedMessage]).decode
 
 

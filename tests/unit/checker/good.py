@@ -9,8 +9,7 @@ from msgspec import structs
 
 from bench.checks import ExchangeRecord
 from brokerage.contracts.ids import account_ref_for
-from exchange.inputs import MemberMessage
-from exchange.protocol import Bust, Execution, OrderReport, Placement
+from exchange.protocol import Bust, Execution, MemberMessage, OrderReport, Placement
 from tests.checker.engines import Streams
 from tests.checker.evidence import Evidence
 from tests.checker.history import Call, Op

@@ -25,11 +25,10 @@ from brokerage.contracts.placements import SEND_BY_SECONDS
 from brokerage.gateway.batching import PlacementBatcher
 from brokerage.gateway.client import GatewayClient
 from brokerage.gateway.exchange import ExchangeClient
+from brokerage.gateway.reports import report_of
 from brokerage.gateway.service import GatewayService
 from brokerage.storage.writes import OrderWriter
-from exchange.inputs import MemberMessage
-from exchange.protocol import Placement
-from streaming.forwarding import report_of
+from exchange.protocol import MemberMessage, Placement
 from tests.unit.outcomes.bus import MemoryBus, WorkerBus
 from tests.unit.outcomes.chance import Chance
 from tests.unit.outcomes.exchange import MEMBER, SYMBOL, LossyNetwork, SimulatedExchange

@@ -17,7 +17,6 @@ from exchange.inputs import (
     EndOrder,
     Entry,
     Input,
-    MemberMessage,
     Outcome,
     Place,
 )
@@ -26,6 +25,7 @@ from exchange.protocol import (
     VISIBILITY_SECONDS,
     Cancellation,
     Execution,
+    MemberMessage,
     OrderReport,
     Placement,
     PlacementBatch,
