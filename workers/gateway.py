@@ -10,6 +10,7 @@ from brokerage.gateway.exchange import open_exchange
 from brokerage.gateway.guard import Guard
 from brokerage.gateway.mass_cancel import MassCancels
 from brokerage.gateway.service import GatewayService
+from brokerage.gateway.statements import Statements
 from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
@@ -36,7 +37,8 @@ async def serve(process: Process, settings: Settings) -> None:
         tasks = await stack.enter_async_context(TaskSet(process.fail))
         tasks.spawn(MassCancels(kill_switch, exchange).run(), "mass-cancels")
         service = GatewayService(bus, exchange, batcher)
-        await service.serve(process.stopping, process.mark_ready, process.fail)
+        async with Statements(bus, exchange).serving():
+            await service.serve(process.stopping, process.mark_ready, process.fail)
 
 
 def main() -> None:

@@ -36,6 +36,8 @@ GATEWAY_QUEUE: Final = "gateway"
 GATEWAY_PLACE: Final = "gateway.place"
 GATEWAY_CANCEL: Final = "gateway.cancel"
 GATEWAY_QUERY: Final = "gateway.query"
+GATEWAY_STATEMENT: Final = "gateway.statement"
+GATEWAY_POSITIONS: Final = "gateway.positions"
 
 
 def price_subject(symbol: str) -> str:

@@ -195,6 +195,10 @@ class ExchangeClient:
         except Malformed as error:
             raise NoAnswer(error.code, str(error)) from error
 
+    async def read(self, path: str, of: type[Reply]) -> Reply:
+        """Ask what changes nothing. Raises `NoAnswer` and `Malformed`."""
+        return _answer(await self._others.call("GET", path), of)
+
     async def query(self, request: QueryRequest) -> GatewayReply:
         """Look one order up, by the exchange's id where it is given."""
         if request.external_order_id is not None:
