@@ -29,6 +29,7 @@ from api.routes import (
     orders,
     preview,
     prices,
+    reconciliation,
     streams,
     why,
 )
@@ -104,6 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(ops.router)
     app.include_router(ops_books.router)
     app.include_router(ops_kill_switch.router)
+    app.include_router(reconciliation.router)
     app.include_router(health.router)
     if settings.environment == "development":
         app.include_router(dev.router)

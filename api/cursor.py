@@ -54,6 +54,29 @@ def decode_error_cursor(cursor: str) -> tuple[datetime, str, str]:
     return at, report_id, cause
 
 
+def encode_run_cursor(started_at: datetime, run_id: str) -> str:
+    """The place right after this run of the reconciliation."""
+    return _encode(started_at, run_id)
+
+
+def decode_run_cursor(cursor: str) -> tuple[datetime, str]:
+    """Start and id of the last run seen; raises `ProblemError` for anything else."""
+    return _decode(cursor)
+
+
+def encode_difference_cursor(found_at: datetime, kind: str, subject: str, key: str) -> str:
+    """The place right after this difference of a run."""
+    return _encode(found_at, "\n".join((kind, subject, key)))
+
+
+def decode_difference_cursor(cursor: str) -> tuple[str, str, str]:
+    """Kind, subject and key of the last one seen; raises `ProblemError` for anything else."""
+    _, rest = _decode(cursor)
+    kind, _, place = rest.partition("\n")
+    subject, _, key = place.partition("\n")
+    return kind, subject, key
+
+
 def encode_bar_cursor(start: datetime, interval: str) -> str:
     """The place right after the bar of this interval that begins at `start`."""
     return _encode(start, interval)

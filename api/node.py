@@ -20,6 +20,7 @@ from api.errors import ProblemError
 from api.kill_switch import keep_switch
 from api.order_rates import OrderRates
 from api.order_workflows import OrderWorkflows
+from api.reconciliation_runs import ReconciliationRuns
 from api.turns import Turns
 from api.waits import Waits
 from brokerage.bus.connection import Bus, open_bus
@@ -74,6 +75,7 @@ class NodeState(State):
     pool: "Pool[Any]"
     bus: Bus
     temporal: OrderWorkflows
+    reconciliations: ReconciliationRuns
     hub: Hub
     directory: Directory
     last_prices: LastPrices
@@ -137,6 +139,7 @@ async def open_node(state: NodeState) -> AsyncIterator[None]:
         settings.temporal_address, settings.temporal_namespace, lazy=True
     )
     state.temporal = OrderWorkflows(client, settings.placements_max)
+    state.reconciliations = ReconciliationRuns(client)
 
     def hold_pool(pool: "Pool[Any]") -> None:
         state.pool = pool

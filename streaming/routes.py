@@ -5,9 +5,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 from brokerage.contracts.gateway import GatewayReply, QueryRequest
+from brokerage.contracts.ids import is_order_id
 from brokerage.storage.reads import Route
 
 KNOWN_MAX: Final = 10_000
@@ -66,7 +66,7 @@ class Routes:
         if reply.outcome != "found" or reply.order is None:
             return Unresolved(reply.code or "exchange-unknown", foreign=False)
         order_id = reply.order.client_order_id
-        route = await self._of_order(order_id) if _is_order_id(order_id) else None
+        route = await self._of_order(order_id) if is_order_id(order_id) else None
         if route is None:
             return Unresolved("no-order-of-ours", foreign=True)
         self._remember(external_order_id, route)
@@ -76,10 +76,3 @@ class Routes:
         self._known[external_order_id] = route
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
-
-
-def _is_order_id(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False

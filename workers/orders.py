@@ -14,6 +14,7 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploym
 from activities.exchange import ExchangeActivities
 from activities.notices import Notices
 from activities.orders import OrderActivities
+from activities.reconciliation import ReconciliationActivities
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE
 from brokerage.gateway.client import GatewayClient
@@ -22,12 +23,14 @@ from brokerage.runtime.settings import Settings
 from brokerage.storage.pool import open_pool
 from brokerage.storage.writes import OrderWriter
 from workers.opening import StoppedEarly, enter, unless_stopped
+from workers.reconciling import ensure_schedule, reconciliation_activities, show_age_for_ever
 from workers.sandbox import production_runner
 from workers.spreading import SpreadRetries
 from workers.sweep import sweep_for_ever
 from workers.temporal import connect_temporal
 from workflows.client import ensure_search_attributes
 from workflows.order import OrderWorkflow
+from workflows.reconciliation import ReconciliationWorkflow
 
 DEPLOYMENT = "orders"
 """What Temporal calls all releases of this worker together."""
@@ -55,7 +58,13 @@ def deployment_config(build_id: str | None) -> WorkerDeploymentConfig | None:
     )
 
 
-def order_worker(client: Client, settings: Settings, writer: OrderWriter, bus: Bus) -> Worker:
+def order_worker(
+    client: Client,
+    settings: Settings,
+    writer: OrderWriter,
+    bus: Bus,
+    reconciling: ReconciliationActivities,
+) -> Worker:
     """The Temporal worker of one process."""
     notices = Notices(bus)
     books = OrderActivities(writer, notices)
@@ -63,7 +72,7 @@ def order_worker(client: Client, settings: Settings, writer: OrderWriter, bus: B
     return Worker(
         client,
         task_queue=ORDERS_TASK_QUEUE,
-        workflows=[OrderWorkflow],
+        workflows=[OrderWorkflow, ReconciliationWorkflow],
         activities=[
             books.reserve,
             books.adopt,
@@ -72,6 +81,13 @@ def order_worker(client: Client, settings: Settings, writer: OrderWriter, bus: B
             exchange.submit,
             exchange.resolve_submission,
             exchange.send_cancel,
+            reconciling.begin_reconciliation,
+            reconciling.look_at_orders,
+            reconciling.look_again,
+            reconciling.look_at_books,
+            reconciling.heal,
+            reconciling.note_differences,
+            reconciling.conclude_reconciliation,
         ],
         workflow_runner=production_runner(),
         deployment_config=deployment_config(settings.worker_build_id),
@@ -96,15 +112,19 @@ async def serve(process: Process, settings: Settings) -> None:
             bus = await enter(stack, process.stopping, open_bus(settings.nats_url, "orders"))
             client = await unless_stopped(process.stopping, connect_temporal(settings))
             await ensure_search_attributes(client)
+            await ensure_schedule(client)
         except StoppedEarly:
             return
-        worker = order_worker(client, settings, OrderWriter(pool), bus)
+        reconciling = reconciliation_activities(pool, bus, client)
+        worker = order_worker(client, settings, OrderWriter(pool), bus, reconciling)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(worker.run())
             sweeping = tasks.create_task(sweep_for_ever(pool, client))
+            showing = tasks.create_task(show_age_for_ever(pool))
             process.mark_ready()
             await process.stopping.wait()
             sweeping.cancel()
+            showing.cancel()
             await worker.shutdown()
 
 

@@ -14,12 +14,10 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from brokerage.contracts.commands import adopt_order
 from brokerage.domain.orders import Order
 from brokerage.storage.pool import DatabaseUnavailable, Pool
 from brokerage.storage.unanswered import unanswered_orders
-from workflows.adoption import adoption
-from workflows.order import OrderWorkflow
+from workers.order_runs import ensure_run
 
 log = structlog.get_logger()
 
@@ -28,7 +26,6 @@ SWEEP_SECONDS: Final = 30.0
 QUIET_SECONDS: Final = 30.0
 """An order that changed since then is being seen to."""
 PAGE: Final = 200
-CALL_TIMEOUT: Final = timedelta(seconds=5)
 
 
 async def sweep_for_ever(pool: "Pool[Any]", client: Client) -> None:
@@ -55,16 +52,7 @@ async def sweep(pool: "Pool[Any]", client: Client, quiet_seconds: float = QUIET_
     last: Order | None = None
     while page := await unanswered_orders(pool, before=before, after=last, limit=PAGE):
         for order in page:
-            await _ensure_run(client, order)
+            await ensure_run(client, order)
         count += len(page)
         last = page[-1]
     return count
-
-
-async def _ensure_run(client: Client, order: Order) -> None:
-    await client.start_workflow(
-        OrderWorkflow.run,
-        adopt_order(order.order_id, order.user_id),
-        **adoption(order),
-        rpc_timeout=CALL_TIMEOUT,
-    )

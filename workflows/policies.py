@@ -30,3 +30,8 @@ UNTIL_DONE: Final = RetryPolicy(
     maximum_interval=timedelta(seconds=10),
 )
 """No limit: what is unknown is asked for until it is known."""
+
+LOOK_TIMEOUT: Final = timedelta(minutes=30)
+"""Start to close of one step of a reconciliation: queries over whole tables, one by one."""
+LOOK_HEARTBEAT: Final = timedelta(seconds=90)
+"""More than the longest of those queries; a step whose worker died begins anew after this."""

@@ -186,7 +186,7 @@ async def drop_limit(
     """Needs a body too, with the reason."""
     await _check_subject(node, name, subject)
     change = await read_json(request, Change)
-    by = _authority(operator, request, change)
+    by = authority(operator, request, change)
     if not await operations.drop_limit(node.pool, name, subject, by):
         raise ProblemError("limit-not-found", f"{subject} has no {name} of its own")
     return Response(status_code=204)
@@ -214,7 +214,7 @@ async def set_account_state(
 ) -> Response:
     """Counts for the next order; open ones stay and can be cancelled."""
     change = await read_json(request, StateChange)
-    by = _authority(operator, request, change)
+    by = authority(operator, request, change)
     _check_user_id(user)
     account = await operations.set_account_state(node.pool, user, change.state, by)
     return json_response(account_view(_existing(account)))
@@ -284,7 +284,7 @@ async def _set_limit(
             maximum=kind.maximum,
         )
     limit = Limit(name, subject, change.value)
-    await operations.set_limit(node.pool, limit, _authority(operator, request, change))
+    await operations.set_limit(node.pool, limit, authority(operator, request, change))
     return json_response(limit_view(limit))
 
 
@@ -319,5 +319,6 @@ def _no_such_limit(name: str) -> ProblemError:
     return ProblemError("limit-not-found", f"there is no limit {name[:80]}")
 
 
-def _authority(operator: User, request: Request, change: Change) -> Authority:
+def authority(operator: User, request: Request, change: Change) -> Authority:
+    """Who makes a change, from where, and why."""
     return Authority(operator.user_id, client_address(request), change.reason)

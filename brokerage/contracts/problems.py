@@ -45,6 +45,12 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "unknown-symbol": ProblemKind(
         422, "The request names a symbol that is not traded", False, "See `GET /symbols`."
     ),
+    "reconciliation-not-found": ProblemKind(
+        404,
+        "No such reconciliation",
+        False,
+        "See `GET /reconciliation`; a run that was just started is there in a moment.",
+    ),
     "symbol-not-found": ProblemKind(404, "No such symbol", False, "See `GET /symbols`."),
     "invalid-time-in-force": ProblemKind(
         422,

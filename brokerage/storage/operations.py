@@ -130,6 +130,12 @@ async def set_account_state(
     return replace(_account_from(row), state=state)
 
 
+async def note_reconciliation(pool: "Pool[asyncpg.Record]", run_id: str, by: Authority) -> None:
+    """Keep who had our books compared with the exchange's statement; the run keeps it too."""
+    async with connection(pool) as database:
+        await _record(database, by, "reconciliation", "", None, run_id)
+
+
 async def acts_page(
     pool: "Pool[asyncpg.Record]",
     *,

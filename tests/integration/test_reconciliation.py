@@ -1,0 +1,313 @@
+"""Every kind of drift, put into a running stack: one run finds all of them, heals or explains."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import pytest
+from nats.aio.client import Client as Nats
+from temporalio.client import WorkflowExecutionStatus
+
+from brokerage.contracts.ids import RECONCILIATION_ID, workflow_id_for
+from brokerage.contracts.reconciliation import SCHEDULE
+from brokerage.contracts.subjects import EXECUTIONS_STREAM
+from devstack.stack import DevStack
+from tests.support.accounts import Account, account
+from tests.support.drift import (
+    DRIFTS,
+    EXECUTED_BEFORE,
+    HEALED,
+    PERSON,
+    UNHEARD,
+    Drift,
+    Drifting,
+    bust_missing,
+    correction_missing,
+    end_missing,
+    ended_there,
+    fill_missing,
+    open_there,
+    unknown_here,
+    workflow_gone,
+)
+from tests.support.eventually import eventually
+from tests.support.exchange_member import member_of
+from tests.support.exchange_rules import MEMBER
+from tests.support.race import TEN
+from tests.support.trading import MARKET, placed, until
+from workers.reconciling import ensure_schedule
+from workflows.client import connect_temporal
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """The runs (one while users traded), and where each drift was put."""
+
+    stack: DevStack
+    operator: Account
+    busy: Report
+    first: Report
+    second: Report
+    subjects: dict[Drift, str]
+    drifted: dict[Drift, Drifting]
+
+
+async def reconcile(operator: Account, reason: str) -> Report:
+    """Start a run and wait for its report."""
+    answer = await operator.http.post("/ops/reconciliation", json={"reason": reason})
+    assert answer.status_code == 202, answer.text
+
+    async def done() -> Report:
+        report = await operator.http.get(answer.headers["location"])
+        assert report.status_code == 200, report.text
+        found: Report = report.json()
+        assert found["verdict"] is not None
+        return found
+
+    report: Report = await eventually(done, "the run has ended", 120)
+    return report
+
+
+async def lose_reports(stack: DevStack, drifted: list[Drifting]) -> None:
+    """Take out of the stream what nobody took from it."""
+    nats = Nats()
+    await nats.connect(stack.env["SHERWOOD_NATS_URL"])
+    try:
+        for at in drifted:
+            subject = f"executions.*.{at.order['externalOrderId']}"
+
+            async def told(subject: str = subject) -> None:
+                info = await nats.jetstream().stream_info(
+                    EXECUTIONS_STREAM, subjects_filter=subject
+                )
+                assert info.state.subjects
+
+            await eventually(told, "the feed stored it")
+            await nats.jetstream().purge_stream(EXECUTIONS_STREAM, subject=subject)
+    finally:
+        await nats.close()
+
+
+async def trade_a_little(user: Account) -> None:
+    """Orders that trade at once, rest, and are cancelled."""
+    for _ in range(5):
+        await placed(user, MARKET)
+        resting = await placed(user, TEN)
+        await user.http.delete(f"/order/{resting['id']}")
+
+
+@pytest.fixture(scope="module")
+async def reconciled() -> AsyncIterator[Reconciled]:
+    """A stack of its own: what is done to its books is not to be undone."""
+    async with AsyncExitStack() as opened:
+        stack = await opened.enter_async_context(DevStack.temporary())
+        await stack.wait_ready()
+        member = await opened.enter_async_context(member_of(stack.exchange_url, MEMBER))
+        operator = await opened.enter_async_context(account(stack.api_url, scope="operator"))
+        database = await asyncpg.connect(stack.env["SHERWOOD_DATABASE_URL"])
+        opened.push_async_callback(database.close)
+        drifted: dict[Drift, Drifting] = {}
+
+        async def prepare(drift: Drift, user: Account) -> None:
+            drifted[drift] = Drifting(stack, member, user, await placed(user, TEN), database)
+
+        users = [await opened.enter_async_context(account(stack.api_url)) for _ in DRIFTS]
+        async with asyncio.TaskGroup() as placing:
+            for drift, user in zip(DRIFTS, users, strict=True):
+                placing.create_task(prepare(drift, user))
+        async with asyncio.TaskGroup() as trading:
+            for user in users[:6]:
+                trading.create_task(trade_a_little(user))
+            busy = await reconcile(operator, "while they trade")
+        for drift in EXECUTED_BEFORE:
+            await drifted[drift].execute(4)
+        for drift in EXECUTED_BEFORE:
+            at = drifted[drift]
+            await until(at.user, at.order_id, lambda order: order["filledShares"] == 4)
+        subjects = {drift: await drift(at) for drift, at in drifted.items() if drift not in UNHEARD}
+        await stack.stop("executions")
+        subjects |= {drift: await drift(drifted[drift]) for drift in UNHEARD}
+        await lose_reports(stack, [drifted[drift] for drift in UNHEARD])
+        await stack.start("executions")
+        first = await reconcile(operator, "what was put in")
+        second = await reconcile(operator, "what is left")
+        yield Reconciled(stack, operator, busy, first, second, subjects, drifted)
+
+
+def about(report: Report, subject: str, kind: str) -> list[Report]:
+    return [
+        one for one in report["differences"] if (one["subject"], one["kind"]) == (subject, kind)
+    ]
+
+
+def test_what_moves_during_the_look_is_no_difference(reconciled: Reconciled) -> None:
+    assert reconciled.busy["differences"] == []
+    assert reconciled.busy["verdict"] == "clean"
+    assert reconciled.busy["orders"] >= len(DRIFTS)
+
+
+@pytest.mark.parametrize("drift", DRIFTS, ids=lambda drift: drift.__name__)
+def test_a_drift_is_found_with_its_evidence_and_healed_or_explained(
+    reconciled: Reconciled, drift: Drift
+) -> None:
+    kind, state = DRIFTS[drift]
+    subject = reconciled.subjects[drift]
+
+    first = about(reconciled.first, subject, kind)
+    second = about(reconciled.second, subject, kind)
+
+    assert [one["state"] for one in first if one["state"] == state] != []
+    assert all(one["ours"] or one["theirs"] for one in first)
+    if state == HEALED:
+        assert all(one["note"] for one in first)
+        assert second == []
+    else:
+        assert [one["state"] for one in second] == [PERSON] * len(second) != []
+
+
+def test_nothing_is_found_where_nothing_was_put_in(reconciled: Reconciled) -> None:
+    known = {*reconciled.subjects.values()}
+    known |= {at.order_id for at in reconciled.drifted.values()}
+    known |= {at.user.user for at in reconciled.drifted.values()}
+
+    others = {
+        (one["kind"], one["subject"])
+        for one in reconciled.first["differences"]
+        if not any(name in one["subject"] for name in known)
+    }
+
+    assert {kind for kind, _ in others} <= {"total-differs", "reports-parked", "dead-letters"}
+    # The unknown order's execution moved both; so did the tampered entries the cash.
+    assert {name for kind, name in others if kind == "total-differs"} == {"USD", "MSFT"}
+
+
+@pytest.mark.parametrize(
+    ("drift", "status", "filled"),
+    [
+        (fill_missing, "partially_filled", 4),
+        (end_missing, "expired", 0),
+        (bust_missing, "partially_filled", 0),
+        (correction_missing, "partially_filled", 3),
+        (ended_there, "cancelled", 0),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+async def test_what_was_missing_is_booked_by_the_orders_own_workflow(
+    reconciled: Reconciled, drift: Drift, status: str, filled: int
+) -> None:
+    at = reconciled.drifted[drift]
+
+    order = (await at.user.http.get(f"/order/{at.order_id}")).json()
+
+    assert order["filledShares"] == filled
+    assert order["status"] == status
+
+
+@pytest.mark.parametrize("drift", [open_there, unknown_here], ids=lambda drift: drift.__name__)
+async def test_an_order_that_nobody_here_waits_for_left_the_exchanges_book(
+    reconciled: Reconciled, drift: Drift
+) -> None:
+    theirs = await reconciled.drifted[drift].member.order(reconciled.subjects[drift])
+
+    assert theirs is not None
+    assert theirs.status == "cancelled"
+
+
+async def test_an_order_whose_workflow_was_gone_has_one_again(reconciled: Reconciled) -> None:
+    at = reconciled.drifted[workflow_gone]
+    client = await connect_temporal(at.stack.env["SHERWOOD_TEMPORAL_ADDRESS"], "default")
+
+    description = await client.get_workflow_handle(workflow_id_for(at.order_id)).describe()
+
+    assert description.status is WorkflowExecutionStatus.RUNNING
+
+
+def test_the_report_counts_what_it_lists_and_says_who_asked(reconciled: Reconciled) -> None:
+    report = reconciled.first
+    states = [one["state"] for one in report["differences"]]
+
+    assert report["verdict"] == PERSON
+    assert (report["healed"], report["waiting"]) == (states.count(HEALED), states.count(PERSON))
+    assert (report["startedBy"], report["reason"]) == (reconciled.operator.user, "what was put in")
+    assert report["sequence"] > reconciled.busy["sequence"]
+
+
+async def test_reports_are_read_by_day_by_run_and_page_by_page(reconciled: Reconciled) -> None:
+    http = reconciled.operator.http
+    second = reconciled.second
+
+    by_day = (await http.get(f"/reconciliation/{second['day']}")).json()
+    latest = (await http.get("/reconciliation/latest")).json()
+    paged: list[Report] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = (await http.get(f"/reconciliation/{second['runId']}", params=query)).json()
+        paged += page["differences"]
+        cursor = page["nextCursor"]
+    listed = (await http.get("/reconciliation", params={"limit": 2})).json()
+    older = (await http.get("/reconciliation", params={"cursor": listed["nextCursor"]})).json()
+
+    assert by_day == latest == second
+    assert paged == second["differences"]
+    assert [one["runId"] for one in listed["items"]] == [
+        second["runId"],
+        reconciled.first["runId"],
+    ]
+    assert [one["runId"] for one in older["items"]] == [reconciled.busy["runId"]]
+
+
+async def test_only_operators_read_and_start_and_every_start_is_on_record(
+    reconciled: Reconciled,
+) -> None:
+    http = reconciled.operator.http
+    user = reconciled.drifted[fill_missing].user.http
+
+    acts = (await http.get("/ops/acts", params={"limit": 3})).json()["items"]
+    refused = [
+        await user.get("/reconciliation/latest"),
+        await user.post("/ops/reconciliation", json={"reason": "curious"}),
+    ]
+    odd = [
+        await http.get("/reconciliation/1999-01-01"),
+        await http.get("/reconciliation/nonsense"),
+    ]
+    no_reason = await http.post("/ops/reconciliation", json={"reason": " "})
+    bad_cursor = await http.get("/reconciliation/latest", params={"cursor": "nonsense"})
+
+    assert [(one["act"], one["after"]) for one in acts] == [
+        ("reconciliation", run["runId"])
+        for run in (reconciled.second, reconciled.first, reconciled.busy)
+    ]
+    assert {one.json()["code"] for one in refused} == {"operator-only"}
+    assert {one.json()["code"] for one in odd} == {"reconciliation-not-found"}
+    assert no_reason.json()["code"] == bad_cursor.json()["code"] == "invalid-request"
+
+
+async def test_the_daily_run_is_scheduled_once_and_stays_as_operators_leave_it(
+    reconciled: Reconciled,
+) -> None:
+    client = await connect_temporal(reconciled.stack.env["SHERWOOD_TEMPORAL_ADDRESS"], "default")
+    schedule = client.get_schedule_handle(RECONCILIATION_ID)
+    await schedule.pause(note="a test")
+
+    await ensure_schedule(client)
+    description = await schedule.describe()
+    await schedule.trigger()
+
+    async def ran() -> Report:
+        items = (await reconciled.operator.http.get("/reconciliation")).json()["items"]
+        by_schedule: list[Report] = [one for one in items if one["startedBy"] == SCHEDULE]
+        assert by_schedule
+        assert by_schedule[0]["verdict"] is not None
+        return by_schedule[0]
+
+    run = await eventually(ran, "the scheduled run has ended", 60)
+    assert description.schedule.state.paused
+    assert description.schedule.spec.time_zone_name == "America/New_York"
+    assert run["verdict"] == PERSON

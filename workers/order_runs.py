@@ -1,0 +1,111 @@
+"""Seeing to it that an order has a run, and telling that run what it missed.
+
+For those who find out late: the sweep, and reconciliation. Everything goes through the updates that
+the feed and the customer use, so the order's own workflow remains the only one that moves it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowUpdateFailedError,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from brokerage.contracts.commands import CancelOrder, OrderKey, adopt_order
+from brokerage.contracts.events import ExecutionReport
+from brokerage.contracts.ids import workflow_id_for
+from brokerage.domain.orders import Order
+from brokerage.storage.pool import Pool
+from brokerage.storage.reads import Route, order_of_user
+from streaming.executions import TOGETHER_MAX
+from streaming.order_workflows import NotTold, OrderWorkflows
+from workflows.adoption import adoption
+from workflows.client import forget
+from workflows.order import OrderWorkflow
+
+CALL_TIMEOUT: Final = timedelta(seconds=5)
+RECONCILIATION: Final = "reconciliation"
+"""The actor of a cancel that no customer asked for."""
+NO_ROW: Final = "no such order here"
+
+
+async def ensure_run(client: Client, order: Order) -> None:
+    """Have a run that adopts the row take over, unless one is there. Raises `RPCError`."""
+    await client.start_workflow(
+        OrderWorkflow.run,
+        adopt_order(order.order_id, order.user_id),
+        **adoption(order),
+        rpc_timeout=CALL_TIMEOUT,
+    )
+
+
+class OrderRuns:
+    """The workflows of orders, as reconciliation asks them. What cannot be done is said in words:
+    the next look shows whether it helped.
+    """
+
+    def __init__(self, client: Client, pool: "Pool[Any]") -> None:
+        self._client = client
+        self._order_of = partial(order_of_user, pool)
+        self._workflows = OrderWorkflows(client, self._order_of)
+
+    async def is_running(self, order_id: str) -> bool:
+        """Whether the order has a run. Raises `RPCError` where Temporal does not say."""
+        handle = self._client.get_workflow_handle(workflow_id_for(order_id))
+        try:
+            description = await handle.describe(rpc_timeout=CALL_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return description.status is WorkflowExecutionStatus.RUNNING
+
+    async def tell(self, order: OrderKey, reports: Sequence[ExecutionReport]) -> str:
+        """Have the order book these reports; a run that has ended is opened again."""
+        settled: set[str] = set()
+        route = Route(order.order_id, order.user_id)
+        try:
+            for first in range(0, len(reports), TOGETHER_MAX):
+                together = reports[first : first + TOGETHER_MAX]
+                settled |= await self._workflows.fill(route, together)
+        except NotTold as error:
+            return f"{len(settled)} of {len(reports)} reports booked: {error.cause}"
+        return f"{len(settled)} of {len(reports)} reports booked"
+
+    async def cancel(self, order: OrderKey) -> str:
+        """Have the order ask the exchange for its end. Raises `DatabaseUnavailable`."""
+        row = await self._order_of(order.user_id, order.order_id)
+        if row is None:
+            return NO_ROW
+        operation = WithStartWorkflowOperation(
+            OrderWorkflow.run, adopt_order(order.order_id, order.user_id), **adoption(row)
+        )
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
+                await self._client.execute_update_with_start_workflow(
+                    OrderWorkflow.cancel,
+                    CancelOrder(RECONCILIATION),
+                    start_workflow_operation=operation,
+                )
+        except (TimeoutError, RPCError, WorkflowUpdateFailedError) as error:
+            await forget(operation)
+            return f"cancel not recorded: {error!r}"[:200]
+        return "cancel recorded"
+
+    async def wake(self, order: OrderKey) -> str:
+        """See that the order has a run. Raises `DatabaseUnavailable`."""
+        row = await self._order_of(order.user_id, order.order_id)
+        if row is None:
+            return NO_ROW
+        try:
+            await ensure_run(self._client, row)
+        except RPCError as error:
+            return f"not woken: {error.status.name.lower()}"
+        return "a run has taken it over"
