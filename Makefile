@@ -36,8 +36,8 @@ test-unit: .venv/ready ## seconds, no servers
 test-integration: .venv/ready ## against real servers, started for it
 	$(PYTEST) tests/integration $(ARGS)
 
-test-faults: .venv/ready ## processes killed on purpose
-	$(PYTEST) tests/faults $(ARGS)
+test-faults: .venv/ready ## processes killed on purpose, at every crash point: ten minutes, and a table
+	$(PYTEST) tests/faults --every-crash-point $(ARGS)
 
 # MINUTES of load; the same SEED does the same things again (any, if left out).
 MINUTES ?= 2

@@ -1,0 +1,129 @@
+"""One cell of the matrix: one point, one action, one order of a user of its own, and the check."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from sys import executable
+from tempfile import TemporaryDirectory
+from typing import Final
+from uuid import uuid4
+
+import httpx
+
+from devstack.process import ProcessSpec, fixed
+from devstack.services import kind_of
+from devstack.stack import DevStack
+from tests.checker.evidence import gather
+from tests.checker.history import History
+from tests.checker.invariants import check
+from tests.checker.quiet import settle
+from tests.faults.crash_arming import Arsenal
+from tests.faults.crash_catalogue import BY_NAME
+from tests.faults.crash_points import HANG_SECONDS, Action
+from tests.faults.crash_stories import STORIES, Life
+from tests.support.accounts import fetch_token
+from tests.support.exchange_rules import exchange_of
+
+ATTEMPT_SECONDS: Final = 10.0
+"""How long a client waits for one answer, as ours does."""
+
+
+@dataclass
+class Cell:
+    """What came of one. `resolved_seconds`: from the fault until the order was where it belongs;
+    `held`: all that was promised came true.
+    """
+
+    point: str
+    action: Action
+    fired: bool = False
+    resolved_seconds: float | None = None
+    violations: list[str] = field(default_factory=list)
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class Crashable:
+    """A stack whose processes can be struck, and all that clients were told by it.
+
+    `turn` is held from arming a fault until it has fired: cells may be lived side by side.
+    """
+
+    stack: DevStack
+    arsenal: Arsenal
+    history: History
+    turn: asyncio.Lock
+
+    async def live(self, cell: Cell) -> None:
+        """Lead a client's life through the fault, until its order is where it belongs and every
+        process is back.
+        """
+        point = BY_NAME[cell.point]
+        user = f"user-{uuid4().hex[:12]}"
+        headers = {"Authorization": f"Bearer {await fetch_token(self.stack.api_url, user)}"}
+        async with (
+            exchange_of(self.stack) as exchange,
+            httpx.AsyncClient(
+                base_url=self.stack.api_url,
+                headers=headers,
+                trust_env=False,
+                timeout=ATTEMPT_SECONDS,
+            ) as http,
+            asyncio.TaskGroup() as tasks,
+        ):
+            life = Life(
+                self.stack,
+                self.arsenal,
+                self.turn,
+                tasks,
+                exchange,
+                self.history.client(http, user),
+                user,
+                point,
+                cell.action,
+            )
+            try:
+                await STORIES[point.story](life)
+            finally:
+                cell.fired = life.fired is not None
+            assert life.fired is not None
+            cell.resolved_seconds = time.monotonic() - life.fired.at
+        await self.stack.wait_ready()
+        if cell.action == "kill":
+            assert life.fired.pid not in {row["pid"] for row in self.stack.rows()}
+        cell.held = True
+
+    async def check(self) -> list[str]:
+        """What does not hold once everything has come to rest."""
+        stuck = await settle(self.stack)
+        found = check(await gather(self.stack, self.history))
+        return [str(violation) for violation in dict.fromkeys([*stuck, *found])]
+
+    async def run(self, cell: Cell) -> None:
+        """Live through the fault, and see that every invariant holds afterwards."""
+        await self.live(cell)
+        cell.held = False
+        cell.violations = await self.check()
+        assert cell.violations == []
+        cell.held = True
+
+
+@asynccontextmanager
+async def crashable_stack() -> AsyncIterator[Crashable]:
+    """Everything, with two order workers: while one is away there is another."""
+    with TemporaryDirectory(prefix="sherwood-crash-") as folder:
+        arsenal = Arsenal(Path(folder))
+
+        def alter(spec: ProcessSpec) -> ProcessSpec:
+            kind = kind_of(spec.name)
+            if kind not in HANG_SECONDS:
+                return spec
+            program = ("-m", "tests.faults.crash_process", kind, folder)
+            return replace(spec, prepare=fixed(executable, *program))
+
+        async with DevStack.temporary(workers=2, alter=alter) as stack:
+            await stack.wait_ready()
+            yield Crashable(stack, arsenal, History(), asyncio.Lock())
