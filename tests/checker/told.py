@@ -13,9 +13,15 @@ REUSED: Final = "idempotency-key-reused"
 
 
 def acknowledged_is_durable(evidence: Evidence) -> Iterator[Violation]:
-    """S1: what a 2xx said is on record: the placed order with its terms, the wish to cancel."""
+    """S1: what a 2xx said is on record: the placed order with its terms; the wish to cancel, or
+    that the order was cancelled without it.
+    """
     rows = {(one.user_id, one.order_id): one for one in evidence.tables.orders}
-    steps = {(one.order_id, one.kind) for one in evidence.tables.events}
+    cancels = {
+        one.order_id
+        for one in evidence.tables.events
+        if one.kind == "cancel-requested" or one.order["status"] == "cancelled"
+    }
     for call in evidence.calls:
         if call.outcome != "ok":
             continue
@@ -27,14 +33,7 @@ def acknowledged_is_durable(evidence: Evidence) -> Iterator[Violation]:
                 yield Violation("S1", order_id, f"told {told}, and there is no such order")
             elif not _has_terms(row, call.body or {}):
                 yield Violation("S1", order_id, f"asked for {dict(call.body or {})}, kept as {row}")
-        elif (
-            call.op == "cancel"
-            and not {
-                (call.order_id, "cancel-requested"),
-                (call.order_id, "cancelled"),
-            }
-            & steps
-        ):
+        elif call.op == "cancel" and call.order_id not in cancels:
             order_id = call.order_id or ""
             yield Violation("S1", order_id, f"told {call.status} to a cancel that nobody recorded")
 
