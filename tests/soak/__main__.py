@@ -84,24 +84,34 @@ async def _run(wanted: Wanted) -> Soaked:
         asyncio.get_running_loop().add_signal_handler(number, end, number)
     tell("starting")
     async with wired_stack(wanted) as (stack, wires):
-        run = await soak(wanted, stack, wires, stop=stop, tell=tell)
+        try:
+            run = await soak(wanted, stack, wires, stop=stop, tell=tell)
+        except Exception:
+            console.print(f"[red]kept[/]: {_keep_logs(wanted, stack)}")
+            raise
         if not run.soaked.is_good:
-            console.print(f"[red]kept[/]: {_keep(run, stack)}")
+            folder = _keep_logs(wanted, stack)
+            _keep_evidence(run, folder)
+            console.print(f"[red]kept[/]: {folder}")
     return run.soaked
 
 
-def _keep(run: Run, stack: DevStack) -> Path:
-    """Keep what the run is judged by: result, calls, evidence, and every process's log."""
-    folder = Path(tempfile.mkdtemp(prefix=f"sherwood-soak-{run.soaked.seed}-"))
+def _keep_logs(wanted: Wanted, stack: DevStack) -> Path:
+    """Keep every process's log, and how each was doing, in a folder of their own."""
+    folder = Path(tempfile.mkdtemp(prefix=f"sherwood-soak-{wanted.seed}-"))
+    (folder / "processes.json").write_text(json.dumps(stack.rows(), indent=1))
+    shutil.copytree(stack.home.log_of("api").parent, folder / "logs")
+    return folder
+
+
+def _keep_evidence(run: Run, folder: Path) -> None:
+    """Keep what a run is judged by: its result, the calls, our tables and the exchange's record."""
     (folder / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(run.soaked)))
     with (folder / "calls.jsonl").open("wb") as calls:
         for call in run.history.calls:
             calls.write(msgspec.json.encode(call) + b"\n")
     tables = {"tables": run.evidence.tables, "venue": run.evidence.venue}
     (folder / "evidence.json").write_bytes(msgspec.json.encode(tables))
-    (folder / "processes.json").write_text(json.dumps(stack.rows(), indent=1))
-    shutil.copytree(stack.home.log_of("api").parent, folder / "logs")
-    return folder
 
 
 if __name__ == "__main__":

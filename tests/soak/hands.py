@@ -11,6 +11,8 @@ import psutil
 
 from devstack.identity import Identity, alive
 from devstack.stack import DevStack
+from tests.checker.venue import read_venue
+from tests.soak.byhand import request_for
 from tests.soak.result import Seen
 from tests.soak.schedule import Fault
 from tests.soak.wires import Wires
@@ -56,6 +58,8 @@ class Hands:
                 return await self._at_exchange(fault, "rules", _rule(fault))
             case "feed":
                 return await self._at_exchange(fault, "feed", _disturbance(fault))
+            case "order":
+                return await self._to_an_order(fault)
         return await self._on_wire(fault, self._wires.proxies[fault.target])
 
     async def _kill(self, name: str) -> Seen:
@@ -116,17 +120,28 @@ class Hands:
 
     async def _at_exchange(self, fault: Fault, kind: str, body: dict[str, Any]) -> Seen:
         made = await self._control(lambda: self._exchange.post(f"/v1/control/{kind}", json=body))
-        number = made["id"]
+        number = made.raise_for_status().json()["id"]
         try:
             await asyncio.sleep(fault.seconds)
         finally:
             listed = await self._control(lambda: self._exchange.get(f"/v1/control/{kind}"))
             path = f"/v1/control/{kind}/{number}"
             await self._control(lambda: self._exchange.delete(path))
-        fired = next(one["fired"] for one in listed["items"] if one["id"] == number)
+        fired = next(one["fired"] for one in listed.json()["items"] if one["id"] == number)
         return Seen(fired > 0, f"fired {fired}", time.time())
 
-    async def _control(self, ask: Callable[[], Awaitable[httpx.Response]]) -> Any:
+    async def _to_an_order(self, fault: Fault) -> Seen:
+        _, _, action = fault.target.partition("/")
+        venue = read_venue(self._stack.home.root / "exchange" / "journal.db")
+        request = request_for(action, venue, fault.amount)
+        if request is None:
+            return Seen(False, "no such order yet", time.time())
+        path = f"/v1/control/{request.what}"
+        answer = await self._control(lambda: self._exchange.post(path, json=request.body))
+        what = f"{request.body}" if answer.is_success else answer.text
+        return Seen(answer.is_success, what, time.time())
+
+    async def _control(self, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Ask the exchange's control panel, again while the exchange is away."""
 
         async def answered() -> httpx.Response:
@@ -136,8 +151,7 @@ class Hands:
                 raise AssertionError("the exchange is away") from error
 
         answer: httpx.Response = await eventually(answered, "it answers", HELD_UP_SECONDS)
-        answer.raise_for_status()
-        return answer.json()
+        return answer
 
 
 def _rule(fault: Fault) -> dict[str, Any]:

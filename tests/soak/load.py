@@ -150,7 +150,8 @@ class _Person:
         """The last price; while it cannot be had, the one before it."""
         while True:
             answer = await _quietly(self._chance.choice(self._user.https).get(f"/symbol/{symbol}"))
-            if answer is not None and answer.is_success:
+            # NATS forgets prices when it dies; until the feed tells them again there is none.
+            if answer is not None and answer.is_success and answer.json()["priceInCents"]:
                 self._prices[symbol] = answer.json()["priceInCents"]
             if symbol in self._prices:
                 return self._prices[symbol]

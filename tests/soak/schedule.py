@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 from devstack.services import kind_of
+from tests.soak import byhand
 
 Card = TypeVar("Card")
-Kind = Literal["kill", "freeze", "cut", "hold", "lose", "slow", "truncate", "answers", "feed"]
+Kind = Literal[
+    "kill", "freeze", "cut", "hold", "lose", "slow", "truncate", "answers", "feed", "order"
+]
 
 WIRES: Final[dict[str, tuple[str, ...]]] = {
     "api": ("postgres", "nats", "temporal"),
@@ -51,7 +54,7 @@ DISTURBANCES: Final = ("duplicate", "reorder", "gap", "drop", "silence")
 DEAL: Final[Sequence[Kind]] = (
     *("kill", "kill", "kill", "kill", "freeze", "freeze"),
     *("cut", "hold", "lose", "slow", "truncate"),
-    *("answers", "answers", "feed"),
+    *("answers", "answers", "feed", "order"),
 )
 """Kinds are dealt from this, shuffled, so that each has its turn however short a run is."""
 KILLED_OFTENER: Final = ("orders", "postgres", "nats")
@@ -71,6 +74,7 @@ SECONDS: Final[dict[Kind, tuple[float, float]]] = {
     "truncate": (3.0, 3.0),
     "answers": (2.0, 5.0),
     "feed": (2.0, 5.0),
+    "order": (0.0, 0.0),
 }
 LONG_FREEZE_SECONDS: Final = (5.0, 15.0)
 DELAY_SECONDS: Final = (0.02, 0.4)
@@ -84,7 +88,8 @@ class Fault:
 
     `target`: a process; a wire (`orders-1/nats`); or `<route>/<action>` of the exchange. `amount`
     is the delay of a slow wire in seconds, the bytes until a truncated one is cut, the chance that
-    the exchange does it to a call or a message, else 0.
+    the exchange does it to a call or a message, where among the orders the one stands that it does
+    it to (0 to 1), else 0.
     """
 
     kind: Kind
@@ -95,7 +100,7 @@ class Fault:
     @property
     def touches(self) -> frozenset[str]:
         """The parts it concerns; two faults at once have none in common."""
-        if self.kind in ("answers", "feed"):
+        if self.kind in ("answers", "feed", "order"):
             return frozenset({"exchange"})
         return frozenset(self.target.split("/"))
 
@@ -158,6 +163,7 @@ def _faults(chance: random.Random, processes: Sequence[str]) -> Callable[[frozen
         "freeze": _dealt(chance, alive),
         "answers": _dealt(chance, WRONG_ANSWERS),
         "feed": _dealt(chance, [f"feed/{action}" for action in DISTURBANCES]),
+        "order": _dealt(chance, [f"order/{action}" for action in byhand.ACTIONS]),
         **{kind: _dealt(chance, wires) for kind in ("cut", "hold", "lose", "slow", "truncate")},
     }
 
@@ -198,6 +204,8 @@ def _amount(chance: random.Random, kind: Kind) -> float:
             return chance.randint(*ANSWER_BYTES)
         case "answers" | "feed":
             return _between(chance, CHANCE)
+        case "order":
+            return _between(chance, (0.0, 1.0))
     return 0.0
 
 

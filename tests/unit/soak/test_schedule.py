@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from devstack.services import all_names
+from tests.soak.byhand import ACTIONS
 from tests.soak.schedule import (
     DEAL,
     DISTURBANCES,
@@ -89,6 +90,7 @@ def test_every_process_every_wire_and_everything_the_exchange_does_wrong_is_hit(
         **dict.fromkeys(("cut", "hold", "lose", "slow", "truncate"), wires),
         "answers": set(WRONG_ANSWERS),
         "feed": {f"feed/{action}" for action in DISTURBANCES},
+        "order": {f"order/{action}" for action in ACTIONS},
     }
 
 
