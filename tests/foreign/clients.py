@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 
 import httpx
 from httpx_sse import aconnect_sse
-from playwright.async_api import Error, Page, async_playwright
+from playwright.async_api import Browser, Error, Page, async_playwright
 
 from devstack.errors import StackError
 from devstack.spawn import die_with_parent, kill_session, run
@@ -26,6 +26,15 @@ from tests.support.running import ROOT, inherited
 HERE: Final = Path(__file__).parent
 RETURN_SECONDS: Final = 1.0
 INSTALL_SECONDS: Final = 120.0
+QUIET: Final = (
+    "--disable-dev-shm-usage",  # in a container it is small
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 KINDS: Final = ("hello", "prices", "stale", "live")
 
 
@@ -149,22 +158,9 @@ class Chromium(ForeignClient):
     name = "chromium"
 
     async def follow(self) -> None:
-        chosen = os.environ.get("SHERWOOD_CHROMIUM")  # noqa: TID251 - of this test alone
-        path = chosen or found("chromium", "chromium-browser", "google-chrome")
-        arguments = ["--disable-dev-shm-usage"]  # in a container it is small
-        arguments += ["--no-sandbox"] if os.geteuid() == 0 else []
-        async with async_playwright() as playwright:
-            try:
-                browser = await playwright.chromium.launch(executable_path=path, args=arguments)
-            except Error as error:
-                raise CannotRun(
-                    f"{path} does not start: {error.message.splitlines()[0]}"
-                ) from error
-            try:
-                await self._open(await browser.new_page())
-                await asyncio.Event().wait()
-            finally:
-                await browser.close()
+        async with chromium() as browser:
+            await self._open(await browser.new_page())
+            await asyncio.Event().wait()
 
     async def _open(self, page: Page) -> None:
         await page.expose_function("heard", self.heard)
@@ -187,6 +183,25 @@ class Chromium(ForeignClient):
             }}""",
             given,
         )
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser of this machine that asks nobody for anything but its pages. Raises `CannotRun`."""
+    chosen = os.environ.get("SHERWOOD_CHROMIUM")  # noqa: TID251 - of these tests alone
+    path = chosen or found("chromium", "chromium-browser", "google-chrome")
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    async with async_playwright() as playwright:
+        try:
+            browser = await playwright.chromium.launch(
+                executable_path=path, args=[*QUIET, *arguments]
+            )
+        except Error as error:
+            raise CannotRun(f"{path} does not start: {error.message.splitlines()[0]}") from error
+        try:
+            yield browser
+        finally:
+            await browser.close()
 
 
 CLIENTS: Final[tuple[type[ForeignClient], ...]] = (Curl, HttpxSse, NpmEventSource, Chromium)

@@ -160,8 +160,8 @@ async def test_only_an_order_that_waits_for_the_exchange_pays_for_its_label(
 @pytest.mark.parametrize(
     ("tell", "query", "outcome"),
     [
-        (unanswered, "unknown outcome", "accepted"),
-        (uncancelled, "waiting for cancel", "refused"),
+        (unanswered, "Unknown outcome", "accepted"),
+        (uncancelled, "Waiting for cancel", "refused"),
     ],
 )
 async def test_a_saved_query_finds_what_waits_for_as_long_as_it_waits(
@@ -171,12 +171,12 @@ async def test_a_saved_query_finds_what_waits_for_as_long_as_it_waits(
     waiting = await tell(told)
 
     await until_found(told, query, waiting)
-    await until_found(told, "open orders", waiting, resting)
+    await until_found(told, "Open orders", waiting, resting)
     told.exchange.replies.append(accepted(waiting.order_id, new_id(), outcome=outcome))
     await told.until(waiting, "submitted")
 
     await until_found(told, query)
-    await until_found(told, "open orders", waiting, resting)
+    await until_found(told, "Open orders", waiting, resting)
 
 
 async def test_a_run_that_was_ended_by_hand_is_found(told: Story) -> None:
@@ -184,7 +184,7 @@ async def test_a_run_that_was_ended_by_hand_is_found(told: Story) -> None:
 
     await run_of(told, start).terminate("the test ends it")
 
-    await until_found(told, "ended badly", start)
+    await until_found(told, "Ended badly", start)
 
 
 async def test_details_follow_an_order_through_its_life(told: Story) -> None:
