@@ -25,6 +25,8 @@ from api.routes import (
     ops,
     ops_books,
     ops_kill_switch,
+    ops_orders,
+    ops_risk,
     order_events,
     orders,
     preview,
@@ -104,6 +106,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(history.router)
     app.include_router(ops.router)
     app.include_router(ops_books.router)
+    app.include_router(ops_orders.router)
+    app.include_router(ops_risk.router)
     app.include_router(ops_kill_switch.router)
     app.include_router(reconciliation.router)
     app.include_router(health.router)

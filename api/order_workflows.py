@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from typing import Final, Literal
 
 import structlog
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -18,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from brokerage.contracts.commands import CancelOrder, Reply, StartOrder, adopt_order
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE, PLACED_UPDATE_ID, workflow_id_for
+from brokerage.domain.next_act import Run
 from brokerage.domain.orders import Order
 from workflows.adoption import adoption
 from workflows.client import forget
@@ -36,7 +39,7 @@ CANCELS_MAX: Final = 64
 """Cancels that one node asks for at once. They wait for each other and never for placements: when
 there is too much of everything, what lowers the risk goes first.
 """
-
+DESCRIBE_SECONDS: Final = 2.0
 
 CancelAnswer = Literal["recorded", "declined", "no-workflow", "unreached"]
 
@@ -130,6 +133,35 @@ class OrderWorkflows:
             await forget(operation)
             return _cancel_answer(order.order_id, error)
         return "recorded"
+
+    async def run_of(self, order_id: str) -> Run:
+        """How the newest run of an order stands, as an operator asks it."""
+        handle = self._client.get_workflow_handle(workflow_id_for(order_id))
+        try:
+            async with asyncio.timeout(DESCRIBE_SECONDS):
+                described = await handle.describe()
+        except RPCError as error:
+            absent = error.status is RPCStatusCode.NOT_FOUND
+            return Run("absent" if absent else "unreachable")
+        except (TimeoutError, RuntimeError):
+            return Run("unreachable")
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            return Run("ended")
+        raw = described.raw_description
+        failures = max(0, raw.pending_workflow_task.attempt - 1)
+        # The one that failed most: what the order waits for.
+        step = max(raw.pending_activities, key=lambda one: one.attempt, default=None)
+        if step is None:
+            return Run("running", failures)
+        again_at = step.next_attempt_schedule_time
+        return Run(
+            "running",
+            failures,
+            step=step.activity_type.name,
+            attempt=step.attempt,
+            next_attempt_at=again_at.ToDatetime(UTC) if again_at.seconds else None,
+            last_failure=step.last_failure.message or None,
+        )
 
 
 def _cancel_answer(order_id: str, error: Exception) -> CancelAnswer:

@@ -30,6 +30,7 @@ from client.exit_codes import MEANINGS, ExitCode, exit_code_of_cancelled, exit_c
 from client.models import Order, Position, SymbolPage, TimeInForce
 from client.ops_books import error_account
 from client.ops_kill_switch import kill, kill_switch, release
+from client.ops_orders import order, risk
 from client.ops_queries import queries
 from client.paging import gathered, note_rest
 from client.previewing import holds, preview
@@ -58,7 +59,9 @@ app = typer.Typer(
 )
 app.add_typer(ops.app)
 ops.app.command("error-account")(error_account)
+ops.app.command()(order)
 ops.app.command()(queries)
+ops.app.command()(risk)
 ops.app.command("kill-switch")(kill_switch)
 ops.app.command()(kill)
 ops.app.command()(release)

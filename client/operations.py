@@ -10,6 +10,7 @@ from client._answers import read
 from client._transport import Transport
 from client.kill_switch import KillSwitchOperations
 from client.models import Answer
+from client.standing import Risk, Standing
 
 AccountState = Literal["active", "close-only", "frozen"]
 
@@ -139,6 +140,15 @@ class Operations:
         params = _given(limit=limit, cursor=cursor)
         answer = await self._transport.request("GET", "/ops/error-account", params=params)
         return read(answer, ErrorAccount)
+
+    async def order(self, order_id: UUID | str) -> Standing:
+        """Say where an order is, why, and what to do; anybody's."""
+        answer = await self._transport.request("GET", f"/ops/orders/{order_id}")
+        return read(answer, Standing)
+
+    async def risk(self) -> Risk:
+        """Return what is at risk now, by cause."""
+        return read(await self._transport.request("GET", "/ops/risk"), Risk)
 
     async def acts(
         self, *, subject: str | None = None, limit: int | None = None, cursor: str | None = None

@@ -12,7 +12,7 @@ from api.cancelling import order_not_found
 from api.documentation import TOKEN_PROBLEMS, problems
 from api.history_reads import reading_history
 from api.live_prices import live_ticks
-from api.node import Node
+from api.node import Node, NodeState
 from api.order_ids import parse_order_id
 from api.schemas import ORDER_ID_EXAMPLE, TIME_EXAMPLE
 from brokerage.contracts.views import format_time
@@ -76,10 +76,20 @@ async def read_why(order_id: str, user: CurrentUser, node: Node) -> Response:
     order that ended only those that were over by then.
     """
     now = datetime.now(UTC)
-    async with reading_history(node):
-        found = await order_in_market(node.pool, user.user_id, parse_order_id(order_id), now)
-    if found is None:
+    looked = await look(node, user.user_id, parse_order_id(order_id), now)
+    if looked is None:
         raise order_not_found()
+    return json_response(why_view(*looked, now))
+
+
+async def look(
+    node: NodeState, user_id: str, order_id: str, now: datetime
+) -> tuple[OrderInMarket, LastTrade | None, Why] | None:
+    """The user's order in its market and why it stands as it does; None if there is none."""
+    async with reading_history(node):
+        found = await order_in_market(node.pool, user_id, order_id, now)
+    if found is None:
+        return None
     symbol = found.order.symbol
     tick = (await live_ticks(node, [symbol])).get(symbol)
     last = None if tick is None else LastTrade(tick.price_cents, datetime.fromisoformat(tick.at))
@@ -91,7 +101,7 @@ async def read_why(order_id: str, user: CurrentUser, node: Node) -> Response:
         is_open=None if beat is None else beat.trading.is_open,
         is_halted=beat is not None and symbol in beat.trading.halted,
     )
-    return json_response(why_view(found, last, answer, now))
+    return found, last, answer
 
 
 def why_view(

@@ -1,0 +1,204 @@
+"""What an operator does next about an order: decided from its row, its run and the exchange.
+
+Everything but calling the exchange is safe to do twice. What will become right by itself is left
+alone, and said so.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Literal
+
+from brokerage.domain.orders import Order, OrderStatus
+
+PATIENCE: Final = timedelta(minutes=1)
+"""Longer than this, what repeats itself every ten seconds needs a person."""
+PROOF: Final = timedelta(seconds=2)
+"""After `send_by`: what the exchange has is visible by then, and absence can be proved."""
+
+
+class NextAct(StrEnum):
+    """The next safe action."""
+
+    NOTHING = "nothing"
+    WAIT = "wait"
+    """It becomes right by itself; `not_before` is when it may have."""
+    REPEAT_WITH_SAME_KEY = "repeat-with-same-key"
+    """Nothing is on record: whoever placed it sends the same request again."""
+    START_PART = "start-part"
+    """A part of ours is away: bring it back, nothing else."""
+    ROLL_BACK_WORKERS = "roll-back-workers"
+    """The workflow's code fails on this order: run the release before."""
+    CANCEL = "cancel"
+    """Cancel it as its owner may: that ends what the exchange does not have any more."""
+    REPLAY_DEAD_LETTERS = "replay-dead-letters"
+    RECONCILE = "reconcile"
+    """Compare with the exchange's statement; what is missing is sent to the order."""
+    CALL_EXCHANGE = "call-exchange"
+    """The exchange contradicts itself, or is silent for too long: ask its people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The order's newest run. `task_failures` counts what its code failed in a row; `step` is the
+    activity that is repeated, `attempt` how often it was begun, `next_attempt_at` when it is again.
+    """
+
+    state: Literal["running", "ended", "absent", "unreachable"]
+    task_failures: int = 0
+    step: str | None = None
+    attempt: int = 0
+    next_attempt_at: datetime | None = None
+    last_failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """What the exchange answers about the order: `status` (open, filled, cancelled, expired,
+    rejected) and the shares it executed in all, of an order that it has. `unheard`: our own gateway
+    did not answer.
+    """
+
+    answer: Literal["found", "absent", "silent", "unheard"]
+    status: str | None = None
+    cumulative_shares: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do, why in a sentence, and before when not to expect anything new."""
+
+    act: NextAct
+    because: str
+    not_before: datetime | None = None
+
+
+def advise(
+    order: Order | None, run: Run, there: There, *, parked: int, dead: int, now: datetime
+) -> Advice:
+    """The first that holds: what is lost, then what fails, then what is merely late."""
+    if order is None:
+        return _without_row(run, there)
+    if dead:
+        return Advice(
+            NextAct.REPLAY_DEAD_LETTERS, f"{dead} reports of it lie with the dead letters."
+        )
+    if run.task_failures > 1:
+        return Advice(
+            NextAct.ROLL_BACK_WORKERS,
+            f"The workflow's code failed {run.task_failures} times in a row on it.",
+        )
+    if order.is_settled:
+        return _over(order, there)
+    if parked:
+        return _late(
+            order, f"{parked} reports of it are parked until it is known whose they are", now
+        )
+    if order.is_open and order.end_status is None and not _owed(order):
+        return _at_the_exchange(order, there, now)
+    if order.end_status is not None or not order.is_open:
+        return _late(order, f"{_missing(order)} executed shares are not booked here", now)
+    return _unanswered(order, run, there, now)
+
+
+def _without_row(run: Run, there: There) -> Advice:
+    if run.state == "running":
+        return Advice(
+            NextAct.WAIT, "Its run repeats the writing of its row until Postgres answers."
+        )
+    if there.answer == "found":
+        return Advice(NextAct.RECONCILE, "The exchange has it and we have no row: one was lost.")
+    if run.state == "unreachable" or there.answer in ("silent", "unheard"):
+        return Advice(NextAct.START_PART, "There is no row, and not all could be asked about it.")
+    return Advice(
+        NextAct.REPEAT_WITH_SAME_KEY, "Neither a row, nor a run, nor the exchange knows of it."
+    )
+
+
+def _over(order: Order, there: There) -> Advice:
+    if there.answer == "found" and there.status == "open":
+        return Advice(
+            NextAct.CALL_EXCHANGE,
+            f"It is {order.status.value} here and open there: it may still trade, for the firm.",
+        )
+    if there.answer == "found" and there.cumulative_shares > order.matched_shares:
+        return Advice(
+            NextAct.RECONCILE,
+            f"The exchange executed {there.cumulative_shares:,} shares, of which"
+            f" {order.matched_shares:,} are booked here.",
+        )
+    return Advice(NextAct.NOTHING, f"It is {order.status.value}, and all of it is booked.")
+
+
+def _at_the_exchange(order: Order, there: There, now: datetime) -> Advice:
+    if there.answer == "absent":
+        return Advice(
+            NextAct.CANCEL,
+            "The exchange acknowledged it and does not know it any more: a cancel ends it with what"
+            " is booked.",
+        )
+    if there.answer == "unheard":
+        return Advice(NextAct.START_PART, "The gateway does not answer: nobody can ask or cancel.")
+    if there.cumulative_shares > order.matched_shares:
+        return _late(order, "The exchange executed more of it than is booked here", now)
+    if there.answer == "found" and there.status != "open":
+        return _late(order, f"It is {there.status} there, which has not been told here", now)
+    if there.answer == "silent":
+        return Advice(NextAct.NOTHING, "It waits at the exchange, which does not answer just now.")
+    return Advice(NextAct.NOTHING, "It waits in the exchange's book, as it should.")
+
+
+def _unanswered(order: Order, run: Run, there: There, now: datetime) -> Advice:
+    """Only the exchange's answer, to the placement or to the cancel, moves it on."""
+    if run.state == "unreachable":
+        return Advice(NextAct.START_PART, "Temporal does not answer: nobody asks for it meanwhile.")
+    if run.state != "running":
+        swept_at = order.updated_at + PATIENCE + PATIENCE
+        if now < swept_at:
+            return Advice(
+                NextAct.WAIT, "No run asks for it; the sweep starts one.", not_before=swept_at
+            )
+        return Advice(
+            NextAct.START_PART, "No run asks for it, and no order worker swept: none may run."
+        )
+    if there.answer == "unheard":
+        return Advice(NextAct.START_PART, "The gateway does not answer: nobody can ask or cancel.")
+    again_at = run.next_attempt_at
+    what = "cancel" if order.status is OrderStatus.PENDING_CANCEL else "placement"
+    if there.answer == "found":
+        return Advice(
+            NextAct.WAIT,
+            f"The exchange has it ({there.status}); the next attempt sees to it.",
+            again_at,
+        )
+    proof_at = order.send_by + PROOF
+    if what == "placement" and now < proof_at:
+        return Advice(
+            NextAct.WAIT, "It is sent until its send-by; then its absence is proved.", proof_at
+        )
+    if there.answer == "absent":
+        return Advice(
+            NextAct.WAIT, "The exchange has no such order; the next attempt ends it.", again_at
+        )
+    if now - order.updated_at > PATIENCE:
+        return Advice(
+            NextAct.CALL_EXCHANGE,
+            f"The exchange has not answered its {what} since {order.updated_at:%H:%M:%S} UTC, in"
+            f" {run.attempt} attempts.",
+        )
+    return Advice(NextAct.WAIT, f"The exchange is asked about its {what} again.", again_at)
+
+
+def _late(order: Order, what: str, now: datetime) -> Advice:
+    due_at = order.updated_at + PATIENCE
+    if now < due_at:
+        return Advice(NextAct.WAIT, f"{what}; they come with its feed.", due_at)
+    return Advice(NextAct.RECONCILE, f"{what}, and the feed has not brought them for a minute.")
+
+
+def _owed(order: Order) -> bool:
+    return order.awaits_answer or order.status is OrderStatus.PENDING_CANCEL
+
+
+def _missing(order: Order) -> int:
+    return (order.final_shares or 0) - order.executed_shares
