@@ -6,7 +6,7 @@ ARGS ?=
 PROCESSES ?= 3
 PYTEST := .venv/bin/pytest -n $(PROCESSES)
 
-.PHONY: help setup up down reset status test test-unit test-integration test-faults soak record-histories check bench bench-orders bench-prices demo clean
+.PHONY: help setup up down reset status backup restore recover test test-unit test-integration test-faults soak record-histories check bench bench-orders bench-prices demo clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -23,6 +23,15 @@ reset: .venv/ready ## stop, and remove all data that `up` made
 
 status: .venv/ready ## what runs, where, and how often it was restarted
 	@$(PY) -m devstack status $(ARGS)
+
+backup: .venv/ready ## copy Postgres while it runs (ARGS="FOLDER")
+	@$(PY) -m devstack backup $(ARGS)
+
+restore: .venv/ready ## put such a copy back while nothing runs (ARGS="FOLDER")
+	@$(PY) -m devstack restore $(ARGS)
+
+recover: .venv/ready ## start again after a loss (ARGS="temporal", "jetstream" or "postgres")
+	@$(PY) -m devstack recover $(ARGS)
 
 check: .venv/ready ## style, types, import floors
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

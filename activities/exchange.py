@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.notices import Notices
 from activities.orders import state_of
-from activities.reports import EXCHANGE, acknowledge
+from activities.reports import EXCHANGE, acknowledge, adopt_external
 from activities.trace import Trace
 from brokerage.contracts.commands import OrderKey, OrderState, Reply, SubmitRequest
 from brokerage.contracts.gateway import (
@@ -23,7 +23,7 @@ from brokerage.contracts.gateway import (
 )
 from brokerage.contracts.ids import account_ref_for
 from brokerage.domain import booking
-from brokerage.domain.orders import Order, OrderStatus, TimeInForce
+from brokerage.domain.orders import Order, OrderStatus
 from brokerage.runtime.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -166,34 +166,13 @@ class ExchangeActivities:
         """Write down what the exchange says the order is; `code` says why it is rejected."""
         if external.status == "rejected":
             return await self._refuse(order, code or external.reason, trace)
-        mapped = False
         async with self._transaction(order, trace) as books:
             current = _present(books)
             if current.withdrawn_shares != order.withdrawn_shares:
                 # The answer may be from before a bust: its count would be waited for, for ever.
                 raise _try_again(GatewayReply("unknown", code="busted-meanwhile"))
-            if current.external_order_id is None:
-                current = await acknowledge(books, external.external_order_id)
-                mapped = True
-            # A full fill is told by its executions. It needs telling here where something waits for
-            # the order's end: a cancel that came too late, an `ioc` order.
-            end_awaited = (
-                current.status is OrderStatus.PENDING_CANCEL
-                or current.time_in_force is TimeInForce.IOC
-            )
-            over = external.status in ("cancelled", "expired") or (
-                external.status == "filled" and end_awaited
-            )
-            if over and current.is_open and current.end_status is None:
-                change = booking.end(
-                    current,
-                    books.books,
-                    OrderStatus(external.status),
-                    external.cumulative_shares,
-                    external.reason,
-                    datetime.now(UTC),
-                )
-                current = await books.store(change, actor=EXCHANGE)
+            mapped = current.external_order_id is None
+            current = await adopt_external(books, external)
         if mapped:
             await self._notices.route_known(external.external_order_id)
         return await self._told(books, current, trace)

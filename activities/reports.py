@@ -8,9 +8,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from brokerage.contracts.events import ExecutionReport
+from brokerage.contracts.gateway import ExternalOrder
 from brokerage.domain import booking
 from brokerage.domain.corrections import Amendment, amend
-from brokerage.domain.orders import Order, OrderStatus
+from brokerage.domain.orders import Order, OrderStatus, TimeInForce
 
 if TYPE_CHECKING:
     from brokerage.storage.writes import OpenBooks
@@ -22,6 +23,34 @@ EXCHANGE: Final = "exchange"
 async def acknowledge(books: "OpenBooks", external_order_id: str) -> Order:
     """Store that the exchange has the order under `external_order_id`."""
     change = booking.acknowledge(_order(books), books.books, external_order_id, datetime.now(UTC))
+    return await books.store(change, actor=EXCHANGE)
+
+
+async def adopt_external(books: "OpenBooks", external: ExternalOrder) -> Order:
+    """Store what the exchange says the order is: that it has it, and how it ended there if it did.
+    Not for one that the exchange refused.
+    """
+    order = _order(books)
+    if order.external_order_id is None:
+        order = await acknowledge(books, external.external_order_id)
+    # A full fill is told by its executions. It needs telling here where something waits for the
+    # order's end: a cancel that came too late, an `ioc` order.
+    end_awaited = (
+        order.status is OrderStatus.PENDING_CANCEL or order.time_in_force is TimeInForce.IOC
+    )
+    over = external.status in ("cancelled", "expired") or (
+        external.status == "filled" and end_awaited
+    )
+    if not (over and order.is_open and order.end_status is None):
+        return order
+    change = booking.end(
+        order,
+        books.books,
+        OrderStatus(external.status),
+        external.cumulative_shares,
+        external.reason,
+        datetime.now(UTC),
+    )
     return await books.store(change, actor=EXCHANGE)
 
 

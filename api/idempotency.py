@@ -1,7 +1,5 @@
 """The Idempotency-Key header: one UUID, as an RFC 8941 string or bare."""
 
-import hashlib
-import json
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -9,6 +7,7 @@ from uuid import UUID
 
 from api.errors import ProblemError
 from api.schemas import PlaceOrder
+from brokerage.contracts.placements import terms_hash
 
 KEY: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE
@@ -30,16 +29,11 @@ def parse_key(values: Sequence[str]) -> str:
 
 
 def body_hash(order: PlaceOrder) -> bytes:
-    """SHA-256 of the order that is meant: spaces, field order and spelt-out defaults do not count.
-
-    Kept beside every key: a change of this text makes every known key look reused.
-    """
-    canonical = {
-        "numShares": order.num_shares,
-        "position": order.position,
-        "priceInCents": order.price_in_cents,
-        "symbol": order.symbol,
-        "timeInForce": order.time_in_force,
-    }
-    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).digest()
+    """What is kept of a body beside its key."""
+    return terms_hash(
+        position=order.position,
+        symbol=order.symbol,
+        shares=order.num_shares,
+        price_cents=order.price_in_cents,
+        time_in_force=order.time_in_force,
+    )

@@ -1,4 +1,4 @@
-"""The command line: `python -m devstack up | down | status | logs | kill | reset`."""
+"""The command line: `python -m devstack up | down | status | logs | kill | recover | ...`."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from devstack import detached, identity
+from devstack import backups, detached, identity, recovery
 from devstack.errors import StackError
 from devstack.home import Home
 from devstack.process import GOOD, tail
@@ -234,6 +234,38 @@ def kill(
         state = next(row["state"] for row in rows if row["name"] == name)
         raise StackError(f"{name} has no process of ours to kill (it is {state})")
     console.print(f"killed {name} (pid {pid})")
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the copy.")],
+) -> None:
+    """Copy the data of Postgres while it runs."""
+    settings = StackSettings()
+    asyncio.run(backups.back_up(settings, Home(settings.home), folder))
+    console.print(f"Postgres is copied to {folder}", soft_wrap=True)
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="What `backup` made.")],
+) -> None:
+    """Put a copy of Postgres back while nothing runs; then `recover postgres`."""
+    settings = StackSettings()
+    home = Home(settings.home)
+    with home.locked():
+        asyncio.run(end_leftovers(home))
+        replaced = asyncio.run(backups.put_back(settings, home, folder))
+    console.print(f"restored; what was there before is in {replaced}", soft_wrap=True)
+    console.print("next: python -m devstack recover postgres")
+
+
+@app.command()
+def recover(
+    lost: Annotated[recovery.Lost, typer.Argument(help="The store that was lost or restored.")],
+) -> None:
+    """Start again after a store was lost: orders and executions come back from what is left."""
+    raise typer.Exit(recovery.recover(StackSettings(), lost))
 
 
 @app.command()

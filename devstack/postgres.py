@@ -12,7 +12,7 @@ import shutil
 import signal
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from devstack import probes, spawn
 from devstack.account import Account, unprivileged
@@ -39,8 +39,7 @@ def url(home: Home, port: int) -> str:
 
 def postgres_spec(settings: StackSettings, home: Home, port: int) -> ProcessSpec:
     """Return how to run Postgres for this home."""
-    account = unprivileged(settings.postgres_user)
-    launcher = _Launcher(settings, home, account)
+    launcher = Launcher.of(settings, home)
 
     async def prepare(report: Report) -> tuple[str, ...]:
         bin_folder = await launcher.reachable_binaries(report)
@@ -63,7 +62,7 @@ def postgres_spec(settings: StackSettings, home: Home, port: int) -> ProcessSpec
         folder=Path("/"),
         probe=probes.postgres(HOST, port),
         address=f"{HOST}:{port}",
-        account=account,
+        account=launcher.account,
         stop_signal=signal.SIGINT,  # "fast": ends sessions; SIGTERM would wait for them
         stop_timeout_seconds=30.0,
         death_signal=signal.SIGINT,
@@ -94,28 +93,42 @@ def copy_package(package: Path, copy: Path) -> None:
     draft.rename(copy)
 
 
-class _Launcher:
+class Launcher:
+    """What Postgres needs before it can start: binaries and data that `account` can reach."""
+
     def __init__(self, settings: StackSettings, home: Home, account: Account | None) -> None:
         self._home = home
-        self._account = account
+        self.account = account
         self.environment = bare_environment(settings, Path("/"))
+
+    @classmethod
+    def of(cls, settings: StackSettings, home: Home) -> Self:
+        """The launcher of this home."""
+        return cls(settings, home, unprivileged(settings.postgres_user))
+
+    def give_all(self, folder: Path) -> None:
+        """Make the account the owner of `folder` and all in it, and the only one let in."""
+        folder.chmod(0o700)
+        if self.account is not None:
+            for path in (folder, *folder.rglob("*")):
+                self.account.give(path)
 
     async def reachable_binaries(self, report: Report) -> Path:
         """Return a `bin` folder that the account can run, a copy if need be."""
         package = package_folder()
         if await self._runs(package / BIN):
             return package / BIN
-        if self._account is None:
+        if self.account is None:
             raise StackError(f"{package / BIN / 'postgres'} does not run on this machine")
         copy = OUTSIDE / f"{WHEEL}-{metadata.version(WHEEL)}"
         OUTSIDE.mkdir(mode=0o755, parents=True, exist_ok=True)
         async with file_lock(copy.with_name(f"{copy.name}.lock")):
             if not copy.exists():
-                report(f"copying Postgres to {copy}, where {self._account.name} can run it")
+                report(f"copying Postgres to {copy}, where {self.account.name} can run it")
                 await asyncio.to_thread(copy_package, package, copy)
         bin_folder = copy / package.name / BIN
         if not await self._runs(bin_folder):
-            raise StackError(f"{bin_folder} does not run as {self._account.name}")
+            raise StackError(f"{bin_folder} does not run as {self.account.name}")
         return bin_folder
 
     async def _runs(self, bin_folder: Path) -> bool:
@@ -124,7 +137,7 @@ class _Launcher:
 
     async def data_folder(self, bin_folder: Path, report: Report) -> Path:
         """Return the data folder, made by `initdb` if it is new; a half-made one never counts."""
-        base = await self._base()
+        base = await self.base()
         data = base / "data"
         if (data / "PG_VERSION").exists():
             return data
@@ -137,8 +150,8 @@ class _Launcher:
         password.write_text(self._home.secret(PASSWORD_FILE))
         password.chmod(0o600)
         for path in (draft, password):
-            if self._account is not None:
-                self._account.give(path)
+            if self.account is not None:
+                self.account.give(path)
         try:
             await self._run(
                 *(str(bin_folder / "initdb"), "-D", str(draft), "-U", USER, "-E", "UTF8"),
@@ -153,29 +166,29 @@ class _Launcher:
         draft.rename(data)
         return data
 
-    async def _base(self) -> Path:
+    async def base(self) -> Path:
         """Return what holds the data folder: below home where the account can reach that."""
         at_home, outside = self._home.root / "postgres", self._home.outside / "postgres"
-        if self._account is None:
+        if self.account is None:
             at_home.mkdir(mode=0o700, exist_ok=True)
             return at_home
         if not at_home.exists() and not outside.exists():
             at_home.mkdir(mode=0o700)
-            self._account.give(at_home)
+            self.account.give(at_home)
         if at_home.exists() and await self._succeeds(
             "/bin/sh", "-c", 'cd "$1"', "sh", str(at_home)
         ):
             return at_home
         if at_home.exists() and any(at_home.iterdir()):
             raise StackError(
-                f"the data in {at_home} can no longer be reached by {self._account.name}: "
+                f"the data in {at_home} can no longer be reached by {self.account.name}: "
                 "allow passage to the folders above it (chmod o+x), or `make reset`"
             )
         if at_home.exists():
             at_home.rmdir()
         base = self._home.claim_outside() / "postgres"
         base.mkdir(mode=0o700, exist_ok=True)
-        self._account.give(base)
+        self.account.give(base)
         return base
 
     async def _run(self, *command: str, stdin: bytes | None = None) -> None:
@@ -183,7 +196,7 @@ class _Launcher:
             command,
             environment=self.environment,
             folder=Path("/"),
-            account=self._account,
+            account=self.account,
             stdin=stdin,
         )
 

@@ -11,7 +11,7 @@ from api.live_prices import live_prices
 from api.node import Node
 from api.schemas import TokenBody, TokenRequest
 from brokerage.contracts.views import format_time
-from brokerage.storage.admission import (
+from brokerage.storage.openings import (
     DEVELOPMENT_CASH_CENTS,
     DEVELOPMENT_SHARES,
     open_account,

@@ -26,6 +26,7 @@ from api.order_ids import parse_order_id
 from api.order_watch import order_notices
 from api.placing import place_order
 from api.schemas import CancelAllBody, CancelBody, OrderBody, OrdersBody, PlaceOrder
+from brokerage.contracts.ids import order_id_for
 from brokerage.contracts.views import order_view
 from brokerage.domain.orders import Order
 from brokerage.domain.states import CLOSED, OPEN, OrderStatus
@@ -191,7 +192,8 @@ async def list_orders(
         before=before,
         statuses=statuses,
         symbol=symbol,
-        idempotency_key=str(idempotency_key) if idempotency_key else None,
+        # The key names the order, also where the row came back without it after a loss.
+        order_id=order_id_for(user.user_id, str(idempotency_key)) if idempotency_key else None,
     )
     orders = page.orders[:limit]
     last = orders[-1] if len(page.orders) > limit else None

@@ -1,5 +1,7 @@
 """The order that a request stands for, with every term that is sent to the exchange."""
 
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -32,3 +34,22 @@ def new_order(start: StartOrder) -> Order:
         created_at=created_at,
         updated_at=created_at,
     )
+
+
+def terms_hash(
+    *, position: str, symbol: str, shares: int, price_cents: int | None, time_in_force: str
+) -> bytes:
+    """SHA-256 of the order that is meant: spaces, field order and spelt-out defaults do not count.
+
+    `price_cents` is the customer's limit, None for a market order. Kept beside every key: a change
+    of this text makes every known key look reused.
+    """
+    canonical = {
+        "numShares": shares,
+        "position": position,
+        "priceInCents": price_cents,
+        "symbol": symbol,
+        "timeInForce": time_in_force,
+    }
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).digest()

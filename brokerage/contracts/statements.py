@@ -28,11 +28,15 @@ class StatedOrder:
 
     client_order_id: str
     external_order_id: str
+    account_ref: str
     symbol: str
     side: str
     shares: int
     price_cents: int
+    time_in_force: str
+    placed_at_ms: int
     status: str
+    reason: str | None
     cumulative_shares: int
     cumulative_notional_cents: int
     reports: list[ExecutionReport]

@@ -104,6 +104,18 @@ def place(order: Order, books: Books) -> Change:
     return with_hold(order, "place", "placed", before=0, after=order.shares)
 
 
+def restore(order: Order, books: Books, wanted_shares: int) -> Change:
+    """Take in an order that was placed once and whose row is lost; what became of it is booked
+    after this. It holds what may still be executed of it, as far as the account has that.
+    """
+    if order.side is Side.BUY:
+        coverable = books.buying_power_cents // order.price_cents
+    else:
+        coverable = books.sellable_shares
+    held = max(0, min(wanted_shares, coverable))
+    return with_hold(order, "place", "restored", before=0, after=held)
+
+
 def shortfall(order: Order, books: Books) -> Rejected | None:
     """What the account lacks to hold the whole order, if it does."""
     say: Callable[[int], str]

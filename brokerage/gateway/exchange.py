@@ -113,7 +113,6 @@ class ExchangeClient:
     def __init__(
         self, url: str, member: str, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        self._member = member
         self._placements = _Line(url, member, "place", transport)
         self._others = _Line(url, member, "other", transport)
 
@@ -222,12 +221,6 @@ class ExchangeClient:
         ):
             return GatewayReply("unknown", code="exchange-unreadable", reason="another order")
         return GatewayReply("found", order=_external(report))
-
-    async def member_seq(self) -> int:
-        """How many messages of the feed the exchange has told us, ever. Raises `NoAnswer`."""
-        response = await self._others.call("GET", "/v1/status")
-        counts = _read(response, protocol.Status).members.get(self._member)
-        return 0 if counts is None else counts.member_seq
 
 
 @asynccontextmanager

@@ -19,6 +19,8 @@ STATEMENT_TIMEOUT_SECONDS: Final = 2.0
 LOCK_TIMEOUT_SECONDS: Final = 0.5
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 CONNECT: Final = Backoff(0.1, 3.0)
+APPLICATION: Final = "sherwood"
+"""How Postgres lists the connections of our processes."""
 
 Pool = asyncpg.Pool
 Connection = PoolConnectionProxy
@@ -71,7 +73,7 @@ async def _create_pool(settings: Settings) -> "Pool[asyncpg.Record]":
         # Nothing here changes a session's state, so there is nothing to undo on release.
         reset=_keep,
         server_settings={
-            "application_name": "sherwood",
+            "application_name": APPLICATION,
             "statement_timeout": f"{int(STATEMENT_TIMEOUT_SECONDS * 1000)}",
             "lock_timeout": f"{int(LOCK_TIMEOUT_SECONDS * 1000)}",
             "idle_in_transaction_session_timeout": "5000",

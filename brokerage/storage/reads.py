@@ -122,10 +122,10 @@ async def orders_page(
     before: tuple[datetime, str] | None = None,
     statuses: Sequence[str] | None = None,
     symbol: str | None = None,
-    idempotency_key: str | None = None,
+    order_id: str | None = None,
 ) -> OrdersPage:
     """At most `limit` orders older than `before` (creation time and id of the last one seen)."""
-    created_at, order_id = before if before else (None, None)
+    last_created_at, last_order_id = before if before else (None, None)
     async with (
         connection(pool) as database,
         database.transaction(isolation="repeatable_read", readonly=True),
@@ -138,16 +138,16 @@ async def orders_page(
               AND ($2::timestamptz IS NULL OR (created_at, order_id) < ($2, $3::uuid))
               AND ($4::text[] IS NULL OR status = ANY ($4))
               AND ($5::text IS NULL OR symbol = $5)
-              AND ($6::uuid IS NULL OR idempotency_key = $6)
+              AND ($6::uuid IS NULL OR order_id = $6)
             ORDER BY created_at DESC, order_id DESC
             LIMIT $7
             """,  # noqa: S608 - columns are a constant
             user_id,
-            created_at,
-            order_id,
+            last_created_at,
+            last_order_id,
             statuses,
             symbol,
-            idempotency_key,
+            order_id,
             limit,
         )
     return OrdersPage([order_from(row) for row in rows], seq or 0)

@@ -17,6 +17,10 @@ async def record(pool: "Pool[asyncpg.Record]", acts: Sequence[SwitchAct]) -> Non
             [act.act_id for act in acts],
         )
         known_keys = {row["act_key"] for row in known}
+        new = [act for act in acts if act.act_id not in known_keys]
+        if not new:
+            # The driver would leave the connection in a transaction that nobody ends.
+            return
         await database.executemany(
             "INSERT INTO operator_acts "
             "(act_key, at, operator, address, act, subject, before, after, reason) "
@@ -34,8 +38,7 @@ async def record(pool: "Pool[asyncpg.Record]", acts: Sequence[SwitchAct]) -> Non
                     act.level,
                     act.reason,
                 )
-                for act in acts
-                if act.act_id not in known_keys
+                for act in new
             ],
         )
 

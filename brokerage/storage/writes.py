@@ -27,6 +27,7 @@ from brokerage.domain.risk import Standing
 from brokerage.storage.alarms import alarm_of_borne
 from brokerage.storage.amendments import Amendments
 from brokerage.storage.pool import Connection, DatabaseUnavailable, Pool, connection
+from brokerage.storage.restores import Restores
 from brokerage.storage.rows import ORDER_COLUMNS, books_from, order_from, standing_from
 from brokerage.storage.statements import CHANGE_ORDER, NEW_ORDER, NOTE
 
@@ -69,6 +70,7 @@ class OpenBooks:
         self.seq: int | None = None
         self.changes: list[Change] = []
         self.amendments = Amendments(database)
+        self.restores = Restores(database)
 
     async def store(
         self,

@@ -4,21 +4,36 @@ booked twice, nothing is missed, and no customer's order is placed again.
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.execution_streams import execution_streams
 from brokerage.contracts.ids import order_id_for
 from brokerage.contracts.subjects import EXECUTIONS_STREAM
+from brokerage.runtime.settings import Settings
+from brokerage.storage.pool import open_pool
+from brokerage.storage.trail_reads import verify_orders
+from devstack import backups
 from devstack.errors import StackError
 from devstack.stack import DevStack
-from tests.support.accounts import account
+from tests.support.accounts import Account, account
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import control, exchange_of, rule
-from tests.support.losses import adds_up, open_for_orders, recover, without_what_it_stored
-from tests.support.trading import MARKET, RESTING, ended, place, placed, read, until
+from tests.support.losses import (
+    adds_up,
+    closed,
+    open_for_orders,
+    put_back,
+    recover,
+    without_what_it_stored,
+)
+from tests.support.trading import MARKET, RESTING, Order, ended, place, placed, read, until
+from workers.recover import postgres
 
 
 @pytest.fixture(scope="module")
@@ -153,13 +168,121 @@ async def stored_after(bus: Bus, feed_seq: int) -> bool:
     return (await execution_streams(bus)).last_feed_seq > feed_seq
 
 
-async def test_jetstream_is_not_recovered_without_a_feed(own_stack: DevStack) -> None:
+SELL_ALL: Final[Order] = {"position": "sell", "symbol": "SPY", "numShares": 100}
+"""All that a development account has of it."""
+
+
+def resting(price_cents: int, shares: int) -> Order:
+    return {**RESTING, "priceInCents": price_cents, "numShares": shares}
+
+
+async def test_postgres_from_an_older_backup_gets_back_what_happened_since(
+    own_stack: DevStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack = own_stack
-    for name in ("feed-1", "feed-2"):
-        await stack.stop(name)
-    try:
-        with pytest.raises(StackError, match="no feed runs"):
-            await recover(stack, "jetstream")
-    finally:
-        for name in ("feed-1", "feed-2"):
-            await stack.start(name)
+    backup = tmp_path / "backup"
+    async with (
+        account(stack.api_url) as alice,
+        account(stack.api_url) as bob,
+        exchange_of(stack) as exchange,
+        AsyncExitStack() as later,
+    ):
+
+        async def execute(order: Order, shares: int) -> None:
+            external = order["externalOrderId"]
+            await control(exchange, "executions", orderId=external, shares=shares, priceCents=100)
+
+        old = await placed(alice, resting(100, 10))
+        await execute(old, 1)
+        await until(alice, old["id"], lambda order: order["filledShares"] == 1)
+        # All of her cash but a little, so that what she does next needs what happened before it.
+        hoarding = await placed(alice, resting(100, 95_000))
+        await backups.back_up(stack.settings, stack.home, backup)
+
+        await execute(old, 2)
+        await until(alice, old["id"], lambda order: order["filledShares"] == 3)
+        await alice.http.delete(f"/order/{hoarding['id']}")
+        keys = [str(uuid4()) for _ in range(6)]
+        sold = await placed(alice, SELL_ALL, keys[0])
+        await ended(alice, sold["id"], "filled")
+        bought = await placed(alice, resting(110, 100_000), keys[1])
+        await execute(bought, 5)
+        await until(alice, bought["id"], lambda order: order["filledShares"] == 5)
+        gone = await placed(bob, resting(100, 7), keys[2])
+        await bob.http.delete(f"/order/{gone['id']}")
+        refused_id = order_id_for(bob.user, keys[3])
+        async with rule(exchange, "place", refused_id, "refuse"):
+            refused = await place(bob, RESTING, keys[3])
+        here_only = await place(bob, resting(120, 99_999), keys[4])
+        carol = await later.enter_async_context(account(stack.api_url))
+        hers = await placed(carol, MARKET, keys[5])
+        await ended(carol, hers["id"], "filled")
+        before = [await holdings(one) for one in (alice, bob, carol)]
+        sent = await orders_there(exchange)
+        with pytest.raises(StackError, match="a gateway runs"):
+            await recover(stack, "postgres")
+
+        async with closed(stack):
+            await put_back(stack, backup)
+            await execute(old, 1)
+            said = await recover(stack, "postgres")
+            monkeypatch.setattr(postgres, "QUIET_SECONDS", 0)
+            repeated: list[str] = []
+            await postgres.recover_postgres(settings_of(stack), repeated.append)
+        await adds_up(stack)
+        after = [await holdings(one) for one in (alice, bob, carol)]
+        found = await bob.http.get("/orders", params={"idempotencyKey": keys[2]})
+        other = await place(alice, resting(111, 100_000), keys[1])
+        again = [
+            await place(alice, SELL_ALL, keys[0]),
+            await place(alice, resting(110, 100_000), keys[1]),
+            await place(bob, resting(100, 7), keys[2]),
+            await place(bob, RESTING, keys[3]),
+            await place(bob, resting(120, 99_999), keys[4]),
+            await place(carol, MARKET, keys[5]),
+        ]
+        there_now = await orders_there(exchange)
+        cancelled = await alice.http.delete(f"/order/{bought['id']}")
+        await adds_up(stack)
+        async with open_pool(settings_of(stack)) as pool:
+            tampered = (await verify_orders(pool, limit=1_000)).tampered
+
+    assert (refused.status_code, here_only.status_code) == (422, 422)
+    assert "5 are missing here" in said
+    assert "0 orders came back, 0 reports were booked again" in repeated
+    assert tampered == ()
+    # One more share came meanwhile.
+    before[0]["cash"] -= 100
+    before[0]["held"] -= 100
+    before[0]["IBM"] += 1
+    assert after == before
+    assert [order["id"] for order in found.json()["items"]] == [gone["id"]]
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+    assert [answer.status_code for answer in again] == [201, 201, 201, 422, 422, 201]
+    assert [again[n].json()["id"] for n in (0, 1, 2, 5)] == [
+        order["id"] for order in (sold, bought, gone, hers)
+    ]
+    assert again[3].json()["order"]["id"] == refused_id
+    assert there_now == sent
+    assert cancelled.status_code == 200
+
+
+def settings_of(stack: DevStack) -> Settings:
+    return Settings(
+        environment="development",
+        database_url=stack.env["SHERWOOD_DATABASE_URL"],
+        nats_url=stack.env["SHERWOOD_NATS_URL"],
+        temporal_address=stack.env["SHERWOOD_TEMPORAL_ADDRESS"],
+        exchange_url=stack.exchange_url,
+    )
+
+
+async def holdings(owner: Account) -> dict[str, int]:
+    portfolio = (await owner.http.get("/portfolio")).json()
+    shares = {one["symbol"]: one["shares"] for one in portfolio["positions"]}
+    return {"cash": portfolio["cashInCents"], "held": portfolio["heldCashInCents"], **shares}
+
+
+async def orders_there(exchange: httpx.AsyncClient) -> list[str]:
+    page = (await exchange.get("/v1/orders", params={"limit": 1000})).json()
+    return [order["clientOrderId"] for order in page["items"]]

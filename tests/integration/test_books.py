@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 from brokerage.contracts.commands import OrderKey, SubmitRequest
 from brokerage.contracts.gateway import GatewayReply
 from brokerage.domain.orders import OrderStatus, Outcome
-from brokerage.storage.admission import open_account
+from brokerage.storage.openings import open_account
 from tests.support.books import Books, external_id, until_done
 from tests.support.orders import a_fill, an_end, cancel_of, settle
 

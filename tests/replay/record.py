@@ -20,8 +20,8 @@ from rich.console import Console
 from temporalio.client import Client
 
 from brokerage.contracts.ids import workflow_id_for
-from brokerage.storage.admission import open_account
 from brokerage.storage.migrate import migrate
+from brokerage.storage.openings import open_account
 from devstack.stack import DevStack
 from tests.replay.stories import STORIES, Story, StoryExchange, Tell, name_of
 from tests.replay.worker import IDENTITY, StoryWorker

@@ -30,6 +30,7 @@ from brokerage.runtime.settings import Settings
 from brokerage.storage import admission
 from brokerage.storage.audit import read_audit
 from brokerage.storage.migrate import migrate
+from brokerage.storage.openings import open_account
 from brokerage.storage.pool import DatabaseUnavailable, open_pool
 from brokerage.storage.reads import Portfolio, order_of_user, portfolio
 from brokerage.storage.writes import OrderWriter
@@ -215,9 +216,7 @@ async def books_of_a_new_user(
     settings = Settings(database_url=database_url)
     async with open_pool(settings) as pool:
         user_id = f"user-{uuid4().hex[:12]}"
-        await admission.open_account(
-            pool, user_id, cash_cents, {"IBM": shares}, {"IBM": LAST_PRICE_CENTS}
-        )
+        await open_account(pool, user_id, cash_cents, {"IBM": shares}, {"IBM": LAST_PRICE_CENTS})
         writer, bus, gateway = OrderWriter(pool), NotedBus(), gateway or ToldGateway()
         notices = Notices(bus)
         yield Books(

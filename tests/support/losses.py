@@ -1,19 +1,47 @@
 """Starts from a loss, as an operator makes them, and whether everything adds up afterwards."""
 
+import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from bench.checks import check, in_flight
 from bench.records import open_records
-from devstack import spawn
+from devstack import backups, spawn
 from devstack.stack import DevStack
 from tests.support.eventually import eventually
 from tests.support.running import ROOT, inherited
 
 ADD_UP_SECONDS: Final = 60.0
+
+
+OURS: Final = ("api", "executions", "orders-1", "feed-1", "feed-2", "gateway")
+"""What must not run while Postgres is recovered."""
+
+
+@asynccontextmanager
+async def closed(stack: DevStack) -> AsyncIterator[None]:
+    """Only the servers and the exchange run during the block."""
+    async with asyncio.TaskGroup() as stops:
+        for name in OURS:
+            stops.create_task(stack.stop(name))
+    try:
+        yield
+    finally:
+        async with asyncio.TaskGroup() as starts:
+            for name in OURS:
+                starts.create_task(stack.start(name))
+
+
+async def put_back(stack: DevStack, backup: Path) -> None:
+    """Postgres is lost, and comes back as it was when the backup was made."""
+    stack.kill("postgres")
+    await stack.stop("postgres")
+    await backups.put_back(stack.settings, stack.home, backup)
+    await stack.start("postgres")
 
 
 @asynccontextmanager

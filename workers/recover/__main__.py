@@ -10,17 +10,21 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
+from temporalio.service import RPCError
+
 from brokerage.bus.connection import BusUnavailable
 from brokerage.runtime.logs import configure_logs
 from brokerage.runtime.settings import Settings
 from brokerage.storage.pool import DatabaseUnavailable
 from workers.recover.jetstream import recover_jetstream
+from workers.recover.postgres import recover_postgres
 from workers.recover.preconditions import Refused, Tell
 from workers.recover.temporal import recover_temporal
 
 LOSSES: Final[Mapping[str, Callable[[Settings, Tell], Coroutine[Any, Any, None]]]] = {
     "temporal": recover_temporal,
     "jetstream": recover_jetstream,
+    "postgres": recover_postgres,
 }
 
 
@@ -31,11 +35,22 @@ def main() -> None:
     lost = parser.parse_args().lost
     settings = Settings(log_level="error")
     configure_logs(settings, f"recover-{lost}")
+    failures: list[BaseException] = []
     try:
         asyncio.run(LOSSES[lost](settings, _tell))
-    except (Refused, BusUnavailable, DatabaseUnavailable) as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(1) from None
+    except* (Refused, BusUnavailable, DatabaseUnavailable, RPCError) as failed:
+        failures += _leaves(failed)
+    for failure in failures:
+        sys.stderr.write(f"{failure}\n")
+    raise SystemExit(1 if failures else 0)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The errors in it, one by one."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
 
 
 def _tell(line: str) -> None:

@@ -14,7 +14,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from brokerage.contracts.commands import adopt_order
 from brokerage.domain.orders import Order
 from brokerage.storage.pool import Pool
-from brokerage.storage.unfinished import unfinished_orders
+from brokerage.storage.recovery_reads import unfinished_orders
 from workers.recover.preconditions import Tell
 from workflows.adoption import adoption
 from workflows.order import OrderWorkflow

@@ -12,8 +12,10 @@ from brokerage.bus.execution_streams import (
 )
 from brokerage.bus.kill_switch import SwitchAbsent, read_switch
 from brokerage.bus.streams import ensure_streams
+from brokerage.contracts.statements import PositionsRequest
 from brokerage.contracts.subjects import FEED_BEAT
-from brokerage.gateway.exchange import NoAnswer, open_exchange
+from brokerage.gateway.exchange import open_exchange
+from brokerage.gateway.statements import Statements
 from brokerage.runtime.settings import Settings
 from brokerage.storage.pool import Pool
 from brokerage.storage.reads import settled_feed_seq
@@ -34,17 +36,17 @@ async def recover_jetstream(settings: Settings, tell: Tell) -> None:
     """
     async with AsyncExitStack() as stack:
         reached = Reached(settings, stack)
-        pool = await reached.postgres()
         bus = await reached.nats()
+        await ensure_streams(bus)
+        await _feed_is_there(bus)
+        pool = await reached.postgres()
         exchange = await stack.enter_async_context(
             open_exchange(settings.exchange_url, settings.exchange_member)
         )
-        try:
-            goal = await exchange.member_seq()
-        except NoAnswer as error:
-            raise Refused(f"the exchange does not answer: {error}") from error
-        await ensure_streams(bus)
-        await _feed_is_there(bus)
+        stated = await Statements(bus, exchange).positions(PositionsRequest())
+        if stated.outcome != "stated":
+            raise Refused(f"the exchange does not answer: {stated.reason}")
+        goal = stated.sequence
         settled = await settled_feed_seq(pool)
         streams = await execution_streams(bus)
         tell(f"the exchange has told {goal} reports; the first {settled} are booked without a gap")

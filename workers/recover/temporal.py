@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from brokerage.runtime.settings import Settings
+from workers.reconciling import ensure_schedule
 from workers.recover.adopting import adopt_all
 from workers.recover.preconditions import Reached, Refused, Tell
 from workflows.client import ensure_search_attributes
@@ -21,7 +22,7 @@ NAMESPACE_SECONDS: Final = 30.0
 
 
 async def recover_temporal(settings: Settings, tell: Tell) -> None:
-    """Namespace and search attributes again, and a run for every order that needs one.
+    """Namespace, search attributes and schedule again, and a run for every order that needs one.
 
     Everything else may run meanwhile. Raises `Refused`, `DatabaseUnavailable`.
     """
@@ -30,6 +31,7 @@ async def recover_temporal(settings: Settings, tell: Tell) -> None:
         client = await reached.temporal()
         pool = await reached.postgres()
         await _ensure_namespace(client, tell)
+        await ensure_schedule(client)
         adopted = await adopt_all(pool, client, tell)
     there = adopted.orders - adopted.started
     tell(f"done: {adopted.started} runs started from their rows, {there} were there already")
