@@ -32,6 +32,7 @@ from client.ops_books import error_account
 from client.ops_kill_switch import kill, kill_switch, release
 from client.ops_orders import order, risk
 from client.ops_queries import queries
+from client.ops_reconciliation import reconcile
 from client.paging import gathered, note_rest
 from client.previewing import holds, preview
 from client.render import (
@@ -65,6 +66,7 @@ ops.app.command()(risk)
 ops.app.command("kill-switch")(kill_switch)
 ops.app.command()(kill)
 ops.app.command()(release)
+ops.app.command()(reconcile)
 app.command()(executions)
 
 

@@ -10,6 +10,7 @@ from client._answers import read
 from client._transport import Transport
 from client.kill_switch import KillSwitchOperations
 from client.models import Answer
+from client.reconciliation import ReconciliationOperations
 from client.standing import Risk, Standing
 
 AccountState = Literal["active", "close-only", "frozen"]
@@ -105,6 +106,7 @@ class Operations:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.kill_switch = KillSwitchOperations(transport)
+        self.reconciliation = ReconciliationOperations(transport)
 
     async def limits(self, *, subject: str | None = None, cursor: str | None = None) -> LimitPage:
         """Return a page of the limits; only those of `subject`, a user or a symbol, if given."""

@@ -9,12 +9,21 @@ from client._session import Session
 from client.means import HoldPage
 from client.models import ExecutionPage, OrderPage, SymbolPage
 from client.operations import ActPage, ErrorAccount, LimitPage
+from client.reconciliation import ReconciliationReport
 
 PAGE_MAX: Final = 200
 """The most that the server gives in one page."""
 
 Page = TypeVar(
-    "Page", ActPage, ErrorAccount, ExecutionPage, HoldPage, LimitPage, OrderPage, SymbolPage
+    "Page",
+    ActPage,
+    ErrorAccount,
+    ExecutionPage,
+    HoldPage,
+    LimitPage,
+    OrderPage,
+    ReconciliationReport,
+    SymbolPage,
 )
 
 

@@ -84,7 +84,7 @@ class DifferenceBody(BaseModel):
 class ReportBody(RunBody):
     """A run with a page of what it found, by kind, subject and key."""
 
-    differences: list[DifferenceBody]
+    items: list[DifferenceBody]
     nextCursor: str | None
 
 
@@ -156,7 +156,7 @@ async def read_report(
     return json_response(
         {
             **run_view(found),
-            "differences": [difference_view(one) for one in page],
+            "items": [difference_view(one) for one in page],
             "nextCursor": (
                 encode_difference_cursor(last.found_at, last.kind, last.subject, last.key)
                 if last

@@ -14,6 +14,8 @@ from temporalio.client import WorkflowExecutionStatus
 from brokerage.contracts.ids import RECONCILIATION_ID, workflow_id_for
 from brokerage.contracts.reconciliation import SCHEDULE
 from brokerage.contracts.subjects import EXECUTIONS_STREAM
+from client.auth import BearerToken
+from client.sherwood import Sherwood
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
 from tests.support.drift import (
@@ -140,13 +142,11 @@ async def reconciled() -> AsyncIterator[Reconciled]:
 
 
 def about(report: Report, subject: str, kind: str) -> list[Report]:
-    return [
-        one for one in report["differences"] if (one["subject"], one["kind"]) == (subject, kind)
-    ]
+    return [one for one in report["items"] if (one["subject"], one["kind"]) == (subject, kind)]
 
 
 def test_what_moves_during_the_look_is_no_difference(reconciled: Reconciled) -> None:
-    assert reconciled.busy["differences"] == []
+    assert reconciled.busy["items"] == []
     assert reconciled.busy["verdict"] == "clean"
     assert reconciled.busy["orders"] >= len(DRIFTS)
 
@@ -177,7 +177,7 @@ def test_nothing_is_found_where_nothing_was_put_in(reconciled: Reconciled) -> No
 
     others = {
         (one["kind"], one["subject"])
-        for one in reconciled.first["differences"]
+        for one in reconciled.first["items"]
         if not any(name in one["subject"] for name in known)
     }
 
@@ -229,7 +229,7 @@ async def test_an_order_whose_workflow_was_gone_has_one_again(reconciled: Reconc
 
 def test_the_report_counts_what_it_lists_and_says_who_asked(reconciled: Reconciled) -> None:
     report = reconciled.first
-    states = [one["state"] for one in report["differences"]]
+    states = [one["state"] for one in report["items"]]
 
     assert report["verdict"] == PERSON
     assert (report["healed"], report["waiting"]) == (states.count(HEALED), states.count(PERSON))
@@ -248,18 +248,29 @@ async def test_reports_are_read_by_day_by_run_and_page_by_page(reconciled: Recon
     while cursor is not None:
         query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
         page = (await http.get(f"/reconciliation/{second['runId']}", params=query)).json()
-        paged += page["differences"]
+        paged += page["items"]
         cursor = page["nextCursor"]
     listed = (await http.get("/reconciliation", params={"limit": 2})).json()
     older = (await http.get("/reconciliation", params={"cursor": listed["nextCursor"]})).json()
 
     assert by_day == latest == second
-    assert paged == second["differences"]
+    assert paged == second["items"]
     assert [one["runId"] for one in listed["items"]] == [
         second["runId"],
         reconciled.first["runId"],
     ]
     assert [one["runId"] for one in older["items"]] == [reconciled.busy["runId"]]
+
+
+async def test_the_client_reads_what_came_of_the_runs(reconciled: Reconciled) -> None:
+    token = BearerToken(reconciled.operator.token)
+    async with Sherwood(reconciled.stack.api_url, auth=token) as sherwood:
+        runs = await sherwood.ops.reconciliation.runs(limit=1)
+        report = await sherwood.ops.reconciliation.wait(reconciled.second["runId"], 0)
+
+    assert report is not None
+    assert [one.run_id for one in runs.items] == [report.run_id]
+    assert (report.verdict, len(report.items)) == (PERSON, len(reconciled.second["items"]))
 
 
 async def test_only_operators_read_and_start_and_every_start_is_on_record(
