@@ -29,7 +29,7 @@ from workflows import policies
 
 SECOND_LOOK: Final = timedelta(seconds=3)
 """What is on its way arrives meanwhile."""
-HEALING: Final = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8))
+HEALING: Final = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4))
 """Pauses between sending what is missing and looking again."""
 TOGETHER: Final = 100
 """So many suspects are looked at again together."""

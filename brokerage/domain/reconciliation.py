@@ -244,9 +244,11 @@ def _own(ours: BookedOrder) -> Iterator[Difference]:
 
 
 def _terms(ours: BookedOrder, theirs: StatedOrder) -> Iterator[Difference]:
-    here = (ours.symbol, ours.side, ours.shares, ours.price_cents)
-    there = (theirs.symbol, theirs.side, theirs.shares, theirs.price_cents)
-    if here != there:
+    external = theirs.external_order_id
+    here = (ours.symbol, ours.side, ours.shares, ours.price_cents, ours.external_order_id)
+    there = (theirs.symbol, theirs.side, theirs.shares, theirs.price_cents, external)
+    # Until the first answer or report of it we do not know what the exchange calls an order.
+    if here not in (there, (*there[:-1], None)):
         yield _difference(ours, Kind.TERMS_DIFFER, ours=repr(here), theirs=repr(there))
 
 

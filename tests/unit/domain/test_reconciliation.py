@@ -143,8 +143,11 @@ def test_entries_that_are_not_what_was_executed_wait_for_a_person() -> None:
     ]
 
 
-def test_other_terms_wait_for_a_person() -> None:
-    assert found(booked(FOUR), stated(FOUR, shares=11)) == [(Kind.TERMS_DIFFER, "", None)]
+@pytest.mark.parametrize(
+    "changes", [{"shares": 11}, {"side": "sell"}, {"external_order_id": "x-2"}]
+)
+def test_other_terms_or_another_name_there_wait_for_a_person(changes: dict[str, Any]) -> None:
+    assert found(booked(FOUR), stated(FOUR, **changes)) == [(Kind.TERMS_DIFFER, "", None)]
 
 
 def test_an_order_that_is_open_there_and_over_here_is_cancelled_there() -> None:
