@@ -49,6 +49,8 @@ LISTED_MAX: Final = 100
 """Orders that are listed of those whose reports are set aside."""
 RUNS_ASKED: Final = 8
 """Workflows that are asked for at the same time."""
+SEQUENCE_AHEAD: Final = "sequence-ahead"
+"""How the exchange says that it has not told us so much (exchange/protocol.py)."""
 SETTLE_LOOKS: Final = 60
 """What was reported before the walk is waited for so often at most,"""
 SETTLE_IDLE_LOOKS: Final = 6
@@ -333,5 +335,7 @@ def _try_again(answer: Statement | StatedPositions) -> ApplicationError:
     return ApplicationError(
         f"no statement: {answer.code} {answer.reason or ''}".strip(),
         type="StatementUnavailable",
+        # It counts from one again: of this run's sequence there will be no statement any more.
+        non_retryable=answer.code == SEQUENCE_AHEAD,
         category=ApplicationErrorCategory.BENIGN,
     )

@@ -37,8 +37,10 @@ class ReconciliationRuns:
                 static_summary=f"asked for by {operator}: {reason}"[:200],
                 rpc_timeout=START_TIMEOUT,
             )
+            # Of one that was joined and went on as new, the report has the first run's id.
+            description = await handle.describe(rpc_timeout=START_TIMEOUT)
         except (RPCError, RuntimeError) as error:
             # RuntimeError is how the SDK says that its first connection failed.
             log.warning("reconciliation_not_started", cause=repr(error))
             raise ProblemError("unavailable", "the workflows cannot be reached") from error
-        return handle.first_execution_run_id or ""
+        return description.raw_description.workflow_execution_info.first_run_id

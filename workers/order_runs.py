@@ -18,9 +18,12 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from brokerage.bus.connection import Bus
+from brokerage.bus.kill_switch import SwitchAbsent, read_switch
 from brokerage.contracts.commands import CancelOrder, OrderKey, adopt_order
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.ids import workflow_id_for
+from brokerage.contracts.kill_switch import PAUSE_EXECUTIONS
 from brokerage.domain.orders import Order
 from brokerage.storage.pool import Pool
 from brokerage.storage.reads import Route, order_of_user
@@ -34,6 +37,8 @@ CALL_TIMEOUT: Final = timedelta(seconds=5)
 RECONCILIATION: Final = "reconciliation"
 """The actor of a cancel that no customer asked for."""
 NO_ROW: Final = "no such order here"
+NOT_TOLD_ANY_MORE: Final = "the exchange does not state it any more"
+HELD_BACK: Final = "executions are held back by the kill switch"
 
 
 async def ensure_run(client: Client, order: Order) -> None:
@@ -51,8 +56,9 @@ class OrderRuns:
     the next look shows whether it helped.
     """
 
-    def __init__(self, client: Client, pool: "Pool[Any]") -> None:
+    def __init__(self, client: Client, pool: "Pool[Any]", bus: Bus) -> None:
         self._client = client
+        self._bus = bus
         self._order_of = partial(order_of_user, pool)
         self._workflows = OrderWorkflows(client, self._order_of)
 
@@ -68,7 +74,15 @@ class OrderRuns:
         return description.status is WorkflowExecutionStatus.RUNNING
 
     async def tell(self, order: OrderKey, reports: Sequence[ExecutionReport]) -> str:
-        """Have the order book these reports; a run that has ended is opened again."""
+        """Have the order book these reports; a run that has ended is opened again.
+
+        Unless executions are held back: what the feed may not book, nobody may. Raises
+        `BusUnavailable` where that is not known.
+        """
+        if not reports:
+            return NOT_TOLD_ANY_MORE
+        if await self._held_back(order.user_id, reports[0].symbol):
+            return HELD_BACK
         settled: set[str] = set()
         route = Route(order.order_id, order.user_id)
         try:
@@ -78,6 +92,13 @@ class OrderRuns:
         except NotTold as error:
             return f"{len(settled)} of {len(reports)} reports booked: {error.cause}"
         return f"{len(settled)} of {len(reports)} reports booked"
+
+    async def _held_back(self, user_id: str, symbol: str) -> bool:
+        try:
+            switches = await read_switch(self._bus)
+        except SwitchAbsent:
+            return False
+        return switches.level(user_id, symbol) >= PAUSE_EXECUTIONS
 
     async def cancel(self, order: OrderKey) -> str:
         """Have the order ask the exchange for its end. Raises `DatabaseUnavailable`."""

@@ -58,7 +58,7 @@ def reconciliation_activities(
         SetAside(bus),
         StatementClient(bus),
         GatewayClient(bus),
-        OrderRuns(client, pool),
+        OrderRuns(client, pool, bus),
     )
 
 

@@ -9,7 +9,7 @@ import asyncpg
 
 from brokerage.contracts.ids import workflow_id_for
 from devstack.stack import DevStack
-from tests.support.accounts import Account
+from tests.support.accounts import Account, account
 from tests.support.exchange_member import Member, placement
 from tests.support.race import PRICE_CENTS
 from tests.support.trading import Order, until
@@ -80,6 +80,17 @@ async def correction_missing(at: Drifting) -> str:
     await at.member.control(
         "corrections", executionId=at.executions[0], shares=3, priceCents=PRICE_CENTS - 2
     )
+    return at.order_id
+
+
+async def held_back(at: Drifting) -> str:
+    """The kill switch keeps executions of this user from being booked, by whomever."""
+    async with account(at.stack.api_url, scope="operator") as operator:
+        answer = await operator.http.put(
+            f"/ops/kill-switch/users/{at.user.user}", json={"level": 3, "reason": "a drift"}
+        )
+    assert answer.is_success, answer.text
+    await at.execute(4)
     return at.order_id
 
 
@@ -189,6 +200,7 @@ UNHEARD: Final[dict[Drift, tuple[str, str]]] = {
     end_missing: ("end-missing", HEALED),
     bust_missing: ("bust-missing", HEALED),
     correction_missing: ("correction-missing", HEALED),
+    held_back: ("fill-missing", PERSON),
 }
 DRIFTS: Final[dict[Drift, tuple[str, str]]] = {
     **UNHEARD,
