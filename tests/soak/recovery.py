@@ -43,7 +43,8 @@ SETTLED: Final = "SELECT count(DISTINCT feed_seq) FROM execution_reports WHERE f
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Seconds until the process was well, a new order was taken, every order that waited for an
-    answer when it happened had one, and all was booked that the exchange had told by then.
+    answer when it happened had one, and all was booked that the exchange had told when the new
+    order was taken.
     """
 
     back: float | None
@@ -85,8 +86,8 @@ class Recovery:
             return killed is None or self._stack.processes[killed].state in GOOD
 
         back = await _seconds_until(is_back, since)
-        told = newest_told(self._stack)
         taken = asyncio.Event()
+        told: list[int] = []
 
         async def writes() -> bool:
             return taken.is_set()
@@ -97,7 +98,11 @@ class Recovery:
             return await self._ask(UNRESOLVED, datetime.fromtimestamp(since, UTC)) is False
 
         async def has_caught_up() -> bool:
-            return bool(await self._ask(SETTLED, told) == told)
+            if not taken.is_set():
+                return False
+            if not told:
+                told.append(newest_told(self._stack))
+            return await self._ask(SETTLED, told[0]) in told
 
         async with background(self._probe(taken)), asyncio.TaskGroup() as tasks:
             measuring = [
