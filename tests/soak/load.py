@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -36,6 +36,11 @@ PAUSE_SECONDS: Final = (0.1, 0.7)
 AGAIN_SECONDS: Final = 0.25
 CALL_SECONDS: Final = 12.0
 """A client's patience with one call; with an order it has no end: its key is repeated."""
+ANSWER_SECONDS: Final = 90.0
+"""How long after the faults an unanswered placement may take: send-by, the exchange's visibility
+bound, and pauses that grow to ten seconds; on a busy machine.
+"""
+CANCEL_SECONDS: Final = 90.0
 WISHES_PER_SECOND_MAX: Final = 4
 DEFINITE: Final = frozenset({201, 202, 400, 422})
 """Answers to a placement after which a client does not ask again."""
@@ -63,18 +68,20 @@ class Load:
         self._wishes = draw_wishes(len(users), wishes_max, seed, "soak")
 
     async def run(self, over: asyncio.Event) -> None:
-        """Return when `over` is set and every placement has its answer."""
+        """Return when `over` is set and every placement has its answer, or `undecided` has those
+        that had none for too long.
+        """
+        lives = []
         async with asyncio.TaskGroup() as tasks:
             for number, user in enumerate(self.users):
                 chance = random.Random(f"ops-{self._seed}-{number}")
                 wishes = self._wishes[number :: len(self.users)]
-                tasks.create_task(_Person(self, user, wishes, chance).live(over))
-
-    async def cancel_everything(self) -> None:
-        """Return when no user has an order left that could be cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for user in self.users:
-                tasks.create_task(_cancel_all_of(user))
+                person = _Person(self, user, wishes, chance)
+                lives.append(tasks.create_task(person.live(over)))
+            await over.wait()
+            await asyncio.wait(lives, timeout=ANSWER_SECONDS)
+            for life in lives:
+                life.cancel()
 
 
 class _Person:
@@ -156,6 +163,14 @@ class _Person:
             if symbol in self._prices:
                 return self._prices[symbol]
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def cancel_everything(users: Sequence[User]) -> None:
+    """Return when none of them has an order left that could be cancelled, or it took too long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CANCEL_SECONDS), asyncio.TaskGroup() as tasks:
+            for user in users:
+                tasks.create_task(_cancel_all_of(user))
 
 
 async def _cancel_all_of(user: User) -> None:

@@ -20,7 +20,7 @@ from tests.checker.invariants import check
 from tests.checker.quiet import settle
 from tests.checker.violations import Violation
 from tests.soak.hands import Hands
-from tests.soak.load import Load, followers_of, open_users
+from tests.soak.load import Load, cancel_everything, followers_of, open_users
 from tests.soak.nemesis import Nemesis
 from tests.soak.recovery import Recovery
 from tests.soak.result import Soaked
@@ -119,8 +119,9 @@ async def soak(
                 over.set()
             loaded = time.monotonic()
             tell("healed; cancelling what rests")
-            await Load([*users, *probing], 0, 0).cancel_everything()
+            await cancel_everything([*users, *probing])
             found, evidence = await _judge(stack, history, followers, tell)
+            found += [Violation("L1", one, "no answer to its placement") for one in load.undecided]
             settled = time.monotonic()
             tell("restarting everything once")
             await restart_everything(stack)
