@@ -179,6 +179,12 @@ async def test_a_saved_query_finds_what_waits_for_as_long_as_it_waits(
     await until_found(told, "Open orders", waiting, resting)
 
 
+async def test_a_run_whose_code_works_is_not_among_those_that_fail(told: Story) -> None:
+    await told.place(accepted("", new_id()))
+
+    await until_found(told, "Failing run")
+
+
 async def test_a_run_that_was_ended_by_hand_is_found(told: Story) -> None:
     start = await told.place(accepted("", new_id()))
 
