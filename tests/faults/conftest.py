@@ -11,6 +11,7 @@ import pytest
 from tests.faults.crash_catalogue import POINTS
 from tests.faults.crash_cells import Cell, Crashable, crashable_stack
 from tests.faults.crash_points import ACTIONS, Action, Point
+from tests.faults.planted_table import named_bugs
 
 EVERY: Final = "--every-crash-point"
 MATRIX: Final = "crash_matrix"
@@ -59,7 +60,9 @@ def cell(request: pytest.FixtureRequest) -> Iterator[Callable[[Point, Action], C
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table, if cells were lived."""
+    """Print the tables: of cells, if any were lived, and of planted bugs."""
+    for line in named_bugs(terminalreporter):
+        terminalreporter.write_line(line)
     cells = [
         Cell(**json.loads(told))
         for reports in terminalreporter.stats.values()
