@@ -110,8 +110,10 @@ def _sums(order: OrderRow, booked: list[int]) -> Iterator[Violation]:
 
 def every_change_has_its_event(evidence: Evidence) -> Iterator[Violation]:
     """S14: as many events as versions, gapless for the user, each by somebody; the newest says what
-    the row says.
+    the row says, and the chain over them holds.
     """
+    for link in evidence.tables.broken:
+        yield Violation("S14", link.order_id, link.what)
     lives = _lives(evidence)
     for order in evidence.tables.orders:
         life = lives.pop(order.order_id, [])

@@ -9,6 +9,9 @@ from uuid import UUID
 
 import asyncpg
 
+from brokerage.domain.trail import tampered_rows
+from brokerage.storage.trail_reads import trails_of
+
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
@@ -164,6 +167,14 @@ class WaitingRow:
     report_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class BrokenLink:
+    """A row of an order's trail that is not as it was written, by the verifier of its chain."""
+
+    order_id: str
+    what: str
+
+
 @dataclass(frozen=True)
 class Tables:
     """One moment of the database. `guards` are the triggers in force: table and name."""
@@ -177,6 +188,7 @@ class Tables:
     reports: Sequence[ReportRow] = ()
     events: Sequence[EventRow] = ()
     waiting: Sequence[WaitingRow] = ()
+    broken: Sequence[BrokenLink] = ()
     guards: frozenset[tuple[str, str]] = frozenset()
 
     def of(self, users: Collection[str]) -> "Tables":
@@ -193,6 +205,7 @@ class Tables:
             reports=[one for one in self.reports if one.user_id in users],
             events=[one for one in self.events if one.user_id in users],
             waiting=[one for one in self.waiting if one.order_id in ids],
+            broken=[one for one in self.broken if one.order_id in ids],
             guards=self.guards,
         )
 
@@ -216,10 +229,12 @@ async def read_tables(database_url: str) -> Tables:
     """All of it, in one snapshot."""
     database = await asyncpg.connect(database_url)
     try:
-        await database.set_type_codec(
-            "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-        )
         async with database.transaction(isolation="repeatable_read", readonly=True):
+            # First: the chain is over the JSON as it is stored.
+            broken = await _broken_links(database)
+            await database.set_type_codec(
+                "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+            )
             return Tables(
                 accounts=await _rows(database, AccountRow, "accounts"),
                 positions=await _rows(database, PositionRow, "positions"),
@@ -230,10 +245,23 @@ async def read_tables(database_url: str) -> Tables:
                 reports=await _rows(database, ReportRow, "execution_reports"),
                 events=await _rows(database, EventRow, "order_events"),
                 waiting=await _rows(database, WaitingRow, "waiting_amendments"),
+                broken=broken,
                 guards=frozenset(tuple(row) for row in await database.fetch(GUARDS)),
             )
     finally:
         await database.close()
+
+
+async def _broken_links(database: Any) -> list[BrokenLink]:
+    orders = await database.fetch("SELECT user_id, order_id FROM orders")
+    trails = await trails_of(
+        database, [one["user_id"] for one in orders], [one["order_id"] for one in orders]
+    )
+    return [
+        BrokenLink(str(trail.order["order_id"]), f"{one.table} {one.row} is {one.problem}")
+        for trail in trails
+        for one in tampered_rows(trail)
+    ]
 
 
 async def _rows(database: "asyncpg.Connection[Any]", kind: type[Row], table: str) -> list[Row]:

@@ -17,6 +17,7 @@ import activities.reports
 import brokerage.storage.writes
 from activities.exchange import ExchangeActivities, place_request
 from activities.orders import OrderActivities
+from activities.trace import Trace
 from brokerage.contracts.commands import (
     OrderKey,
     OrderState,
@@ -34,7 +35,6 @@ from brokerage.domain.ledger import LedgerAccount
 from brokerage.domain.orders import Order, OrderType, Side
 from brokerage.domain.prices import collar_cents
 from brokerage.gateway.client import GatewayClient
-from brokerage.storage.named import Statement
 from brokerage.storage.writes import OpenBooks, OrderWriter
 from tests.faults.planting import Where, patch
 from workflows.order import OrderWorkflow
@@ -70,7 +70,7 @@ def silence_is_failure(where: Where) -> None:
                 order, _ = await self._read(request.order_id, request.user_id)
                 if not where.has(order.symbol):
                     raise
-                return await self._no_more(order, booking.fail)
+                return await self._no_more(order, booking.fail, Trace())
             return state
 
         return submit
@@ -87,7 +87,7 @@ def absent_once_is_absent(where: Where) -> None:
             if where.has(order.symbol):
                 asked = await self._gateway.query(QueryRequest(key.order_id))
                 if asked.outcome == "absent":
-                    return await self._no_more(order, booking.fail)
+                    return await self._no_more(order, booking.fail, Trace())
             state: OrderState = await original(self, key)
             return state
 
@@ -119,7 +119,7 @@ def cancel_is_sent_nowhere(where: Where) -> None:
         async def send_cancel(self: ExchangeActivities, key: OrderKey) -> OrderState:
             order, _ = await self._read(key.order_id, key.user_id)
             if where.has(order.symbol):
-                return await self._no_more(order, booking.fail)
+                return await self._no_more(order, booking.fail, Trace())
             state: OrderState = await original(self, key)
             return state
 
@@ -346,35 +346,8 @@ def wish_without_an_event(where: Where) -> None:
     patch(OpenBooks, "store", make)
 
 
-class BlindStatement:
-    """Writes over whatever version is there, for some symbols."""
-
-    def __init__(self, where: Where, original: Statement) -> None:
-        self._where = where
-        self._original = original
-        version = f"${original.names.index('version') + 1}::integer"
-        text = original.text
-        for before, after in (
-            (f"version = {version},", "version = orders.version + 1,"),
-            (f"AND version = {version} - 1", f"AND {version} IS NOT NULL"),
-            ("RETURNING idempotency_key", "RETURNING idempotency_key, version"),
-        ):
-            if before not in text:
-                raise AttributeError(f"the statement has no {before!r} any more")
-            text = text.replace(before, after)
-        head, _, tail = text.rpartition("INSERT INTO order_events")
-        self._blind = dataclasses.replace(
-            original, text=head + "INSERT INTO order_events" + tail.replace(version, "version")
-        )
-
-    async def value(self, database: Any, values: Any) -> Any:
-        """As the original does."""
-        chosen = self._blind if self._where.has(values["symbol"]) else self._original
-        return await chosen.value(database, values)
-
-
 def no_version_check(where: Where) -> None:
-    """A fill is booked on the order as it was at the fill before, over whatever came since."""
+    """A fill is booked on the order as it was after the fill before, whatever came since."""
     remembered: dict[str, Order] = {}
 
     def make(original: Any) -> Any:
@@ -383,16 +356,14 @@ def no_version_check(where: Where) -> None:
             self: OrderWriter, user_id: str, order_id: str, *about: Any, **terms: Any
         ) -> AsyncIterator[OpenBooks]:
             async with original(self, user_id, order_id, *about, **terms) as books:
-                settles = bool(terms.get("reports")) and where.has(
-                    books.order and books.order.symbol
-                )
-                if settles:
-                    books.order = remembered.get(order_id, books.order)
+                settles = bool(terms.get("reports")) and where.has(books.order.symbol)
+                if settles and order_id in remembered:
+                    version = books.order.version
+                    books.order = dataclasses.replace(remembered[order_id], version=version)
                 yield books
-                if settles and books.order is not None:
+                if settles:
                     remembered[order_id] = books.order
 
         return transaction
 
     patch(OrderWriter, "transaction", make)
-    patch(brokerage.storage.writes, "CHANGE_ORDER", lambda one: BlindStatement(where, one))

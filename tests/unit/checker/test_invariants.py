@@ -10,7 +10,7 @@ import pytest
 from tests.checker.evidence import Evidence
 from tests.checker.history import Call
 from tests.checker.invariants import check
-from tests.checker.postgres import HoldRow, WaitingRow
+from tests.checker.postgres import BrokenLink, HoldRow, WaitingRow
 from tests.checker.venue import Received
 from tests.unit.checker.good import ANN, asked
 from tests.unit.checker.spoiling import (
@@ -237,6 +237,12 @@ SPOILED: dict[str, tuple[set[str], Spoil]] = {
             accounts=[
                 replace(evidence.tables.accounts[0], event_seq=len(evidence.tables.events) - 1)
             ],
+        ),
+    ),
+    "a link of the chain is broken": (
+        {"S14"},
+        lambda evidence: tables(
+            evidence, broken=[BrokenLink("bought", "order_events 3 is changed")]
         ),
     ),
     "an event is by nobody": ({"S14"}, row("events", event("bought", 2), actor="")),
