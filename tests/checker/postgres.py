@@ -1,4 +1,7 @@
-"""Our tables, row by row, read with SQL of the checker's own: none of the code under test."""
+"""Our tables, row by row, read with SQL of the checker's own.
+
+Of the code under test only the verifier of the trail's chain is asked: what it seals is its own.
+"""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
