@@ -164,17 +164,19 @@ async def _ask(
 ) -> None:
     order_id, user_id = wish.order.order_id, wish.order.user_id
     async with places:
-        wish.answer = await node.temporal.cancel(order_id, command)
-        if wish.answer == "no-workflow":
+        answer = await node.temporal.cancel(order_id, command)
+        if answer == "no-workflow":
             try:
                 order = await reads.order_of_user(node.pool, user_id, order_id)
             except DatabaseUnavailable as error:
                 log.info("cancel_not_recorded", order_id=order_id, cause=repr(error))
-                wish.answer = "unreached"
+                answer = "unreached"
             else:
                 # It may have just ended, and its workflow with it.
                 if order is not None and order.is_open:
-                    wish.answer = await node.temporal.adopt_and_cancel(order, command)
+                    answer = await node.temporal.adopt_and_cancel(order, command)
+        # Not sooner: cut off in between, the wish has reached nobody yet.
+        wish.answer = answer
     notices.wake()
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
+from tests.faults.crash_cases import Case, Crashable, crashable_stack
 from tests.faults.crash_catalogue import POINTS
-from tests.faults.crash_cells import Cell, Crashable, crashable_stack
 from tests.faults.crash_points import ACTIONS, Action, Point
 from tests.faults.planted_table import named_bugs
 
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"{MATRIX}: one cell of the crash matrix")
+    config.addinivalue_line("markers", f"{MATRIX}: one case of the crash matrix")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,51 +47,51 @@ async def crashable() -> AsyncIterator[Crashable]:
 
 
 @pytest.fixture
-def cell(request: pytest.FixtureRequest) -> Iterator[Callable[[Point, Action], Cell]]:
-    """Make the cells of which the table at the end shall tell."""
-    cells: list[Cell] = []
+def case(request: pytest.FixtureRequest) -> Iterator[Callable[[Point, Action], Case]]:
+    """Make the cases of which the table at the end shall tell."""
+    cases: list[Case] = []
 
-    def cell(point: Point, action: Action) -> Cell:
-        cells.append(Cell(point.name, action))
-        return cells[-1]
+    def case(point: Point, action: Action) -> Case:
+        cases.append(Case(point.name, action))
+        return cases[-1]
 
-    yield cell
-    request.node.user_properties += [(PROPERTY, json.dumps(asdict(one))) for one in cells]
+    yield case
+    request.node.user_properties += [(PROPERTY, json.dumps(asdict(one))) for one in cases]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the tables: of cells, if any were lived, and of planted bugs."""
+    """Print the tables: of cases, if any were lived, and of planted bugs."""
     for line in named_bugs(terminalreporter):
         terminalreporter.write_line(line)
-    cells = [
-        Cell(**json.loads(told))
+    cases = [
+        Case(**json.loads(told))
         for reports in terminalreporter.stats.values()
         for report in reports
         if getattr(report, "when", None) == "teardown"
         for name, told in report.user_properties
         if name == PROPERTY
     ]
-    if cells:
+    if cases:
         terminalreporter.section("crash points: seconds from the fault to the order's end")
-        for line in table(cells):
+        for line in table(cases):
             terminalreporter.write_line(line)
 
 
-def table(cells: list[Cell]) -> Iterator[str]:
-    """What came of each cell, a line a point."""
-    by_point: dict[str, dict[Action, Cell]] = defaultdict(dict)
-    for cell in cells:
-        by_point[cell.point][cell.action] = cell
+def table(cases: list[Case]) -> Iterator[str]:
+    """What came of each case, a line a point."""
+    by_point: dict[str, dict[Action, Case]] = defaultdict(dict)
+    for case in cases:
+        by_point[case.point][case.action] = case
     yield _line("point", "process", ACTIONS, "on record then")
     for point in POINTS:
         if found := by_point.get(point.name):
             told = [_told(found.get(action)) for action in ACTIONS]
             yield _line(point.name, point.process, told, point.durable)
-    fired = sum(cell.fired for cell in cells)
-    violations = sum(len(cell.violations) for cell in cells)
-    held = sum(cell.held for cell in cells)
+    fired = sum(case.fired for case in cases)
+    violations = sum(len(case.violations) for case in cases)
+    held = sum(case.held for case in cases)
     yield (
-        f"{len(by_point)} points, {len(cells)} cells: {fired} fired, {held} held, "
+        f"{len(by_point)} points, {len(cases)} cases: {fired} fired, {held} held, "
         f"{violations} violations"
     )
 
@@ -101,9 +101,9 @@ def _line(point: str, process: str, columns: Sequence[str], durable: str) -> str
     return f"{point:<25}{process:<11}{told}  {durable}"
 
 
-def _told(cell: Cell | None) -> str:
-    if cell is None:
+def _told(case: Case | None) -> str:
+    if case is None:
         return "-"
-    if not cell.fired:
+    if not case.fired:
         return "unfired"
-    return f"{cell.resolved_seconds:.1f}" if cell.held else "BROKEN"
+    return f"{case.resolved_seconds:.1f}" if case.held else "BROKEN"

@@ -18,6 +18,7 @@ from tests.faults.crash_points import (
 )
 
 ASK: Final = Seam("api", "api.order_workflows:OrderWorkflows.cancel")
+ASK_ANEW: Final = Seam("api", "api.order_workflows:OrderWorkflows.adopt_and_cancel")
 CANCELLED: Final = Seam("api", "api.routes.orders:cancel_order")
 WISH: Final = Seam("orders", "activities.orders:OrderActivities.request_cancel")
 WITHDRAW: Final = Seam("orders", "activities.exchange:ExchangeActivities.send_cancel")
@@ -37,6 +38,15 @@ CANCELLING: Final = (
     Point(
         "cancel-answer-made", CANCELLED, "after", unforeseen, "cancel",
         "`cancelled`", "nobody needs to: only the answer is lost", CANCEL_AGAIN,
+    ),
+    Point(
+        "abandoned-asked", ASK_ANEW, "before", unforeseen, "cancel-abandoned",
+        "an open order whose workflow is gone", "nobody: the client repeats it", CANCEL_AGAIN,
+    ),
+    Point(
+        "abandoned-recorded", ASK_ANEW, "after", unforeseen, "cancel-abandoned",
+        "`pending_cancel`, and a run that adopted the row",
+        "nobody needs to: the new run goes on", CANCEL_AGAIN,
     ),
     Point(
         "wish-begun", WISH, "before", unforeseen, "cancel",

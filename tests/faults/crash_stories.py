@@ -10,8 +10,9 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import httpx
+from temporalio.client import Client
 
-from brokerage.contracts.ids import order_id_for
+from brokerage.contracts.ids import order_id_for, workflow_id_for
 from devstack.stack import DevStack
 from tests.checker.engines import running_orders
 from tests.checker.history import RecordingClient
@@ -28,8 +29,10 @@ LATE_SECONDS: Final = 5.0
 DECIDED_SECONDS: Final = 90.0
 UNKNOWN_SYMBOL: Final = "AIG"
 """Traded by one story alone, which has to name a report before it can know any id in it."""
-NOT_SENT: Final = frozenset({"not-placed", "not-sent-in-time"})
-"""Why an order may fail whose way was longer than its `send_by` allows."""
+TOO_LATE: Final = frozenset({"not-placed", "not-sent-in-time", "past-send-by"})
+"""Why an order may fail whose way was longer than its `send_by` allows; the last one is what the
+exchange says.
+"""
 
 
 class Missed(Exception):
@@ -54,6 +57,8 @@ class Life:
     action: Action
     fired: Fired | None = None
     key: str = field(default_factory=lambda: str(uuid4()))
+    cancels: list[int] = field(default_factory=list)
+    """With what the client's cancels were answered."""
 
     @property
     def order_id(self) -> str:
@@ -114,7 +119,14 @@ class Life:
 
     async def cancel(self) -> httpx.Response:
         """How the cancel ended, asked for until it has."""
-        return await _insist(lambda: self.client.cancel(self.order_id), 200, 409)
+
+        async def ask() -> httpx.Response | None:
+            answer = await self.client.cancel(self.order_id)
+            if answer is not None:
+                self.cancels.append(answer.status_code)
+            return answer
+
+        return await _insist(ask, 200, 409)
 
     async def execute(self, external: str, shares: int) -> None:
         """Have the exchange execute so much of the order."""
@@ -162,7 +174,7 @@ async def _was_placed(life: Life, answer: httpx.Response) -> bool:
         assert told["id"] == life.order_id
         return True
     assert not life.point.has_it, told
-    assert told["code"] in NOT_SENT, told
+    assert told["order"]["reason"] in TOO_LATE, told
     await life.until(0, "failed", "rejected")
     return False
 
@@ -222,6 +234,19 @@ async def cancel_unanswered(life: Life) -> None:
     await life.until(0, "cancelled")
 
 
+async def cancel_abandoned(life: Life) -> None:
+    """Cancel an order whose workflow is gone: a run that adopts the row has to be started."""
+    external = await life.placed(RESTING)
+    temporal = await Client.connect(life.stack.env["SHERWOOD_TEMPORAL_ADDRESS"])
+    await temporal.get_workflow_handle(workflow_id_for(life.order_id)).terminate()
+    answer = await life.struck(life.cancel, external)
+    assert answer.status_code == 200, answer.text
+    if (life.point.when, life.action) == ("before", "error"):
+        # Nothing was on record when that was answered.
+        assert life.cancels == [503, 200]
+    await life.until(0, "cancelled")
+
+
 async def fill(life: Life) -> None:
     """The exchange executes a part of an order that rests."""
     external = await life.placed(TEN)
@@ -260,6 +285,7 @@ STORIES: Final[dict[str, Callable[[Life], Awaitable[None]]]] = {
     "cancel": cancel,
     "fill-while-cancelling": fill_while_cancelling,
     "cancel-unanswered": cancel_unanswered,
+    "cancel-abandoned": cancel_abandoned,
     "fill": fill,
     "fill-late": fill_late,
     "fill-unknown": fill_unknown,

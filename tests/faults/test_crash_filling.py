@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.crash_cells import Cell, Crashable
+from tests.faults.crash_cases import Case, Crashable
 from tests.faults.crash_filling import FILLING
 from tests.faults.crash_points import ACTIONS, Action, Point
 
@@ -15,7 +15,7 @@ from tests.faults.crash_points import ACTIONS, Action, Point
 async def test_an_execution_is_booked_once_whatever_happens_at(
     point: Point,
     action: Action,
-    cell: Callable[[Point, Action], Cell],
+    case: Callable[[Point, Action], Case],
     crashable: Crashable,
 ) -> None:
-    await crashable.run(cell(point, action))
+    await crashable.run(case(point, action))

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from tests.faults.crash_cases import Case, Crashable
 from tests.faults.crash_catalogue import BY_NAME
-from tests.faults.crash_cells import Cell, Crashable
 from tests.faults.crash_points import Action, Point
 
 SAMPLE: Final[tuple[tuple[str, Action], ...]] = (
@@ -26,9 +26,9 @@ SAMPLE: Final[tuple[tuple[str, Action], ...]] = (
 
 
 async def test_a_dozen_crashes_at_once_lose_and_double_nothing(
-    cell: Callable[[Point, Action], Cell], crashable: Crashable
+    case: Callable[[Point, Action], Case], crashable: Crashable
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
         for name, action in SAMPLE:
-            tasks.create_task(crashable.live(cell(BY_NAME[name], action)))
+            tasks.create_task(crashable.live(case(BY_NAME[name], action)))
     assert await crashable.check() == []

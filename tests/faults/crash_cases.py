@@ -1,4 +1,4 @@
-"""One cell of the matrix: one point, one action, one order of a user of its own, and the check."""
+"""One case of the matrix: one point, one action, one order of a user of its own, and the check."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ TRIES: Final = 3
 
 
 @dataclass
-class Cell:
+class Case:
     """What came of one. `resolved_seconds`: from the fault until the order was where it belongs;
     `held`: all that was promised came true.
     """
@@ -51,7 +51,7 @@ class Cell:
 class Crashable:
     """A stack whose processes can be struck, and all that clients were told by it.
 
-    `turn` is held from arming a fault until it has fired: cells may be lived side by side.
+    `turn` is held from arming a fault until it has fired: cases may be lived side by side.
     """
 
     stack: DevStack
@@ -59,11 +59,11 @@ class Crashable:
     history: History
     turn: asyncio.Lock
 
-    async def live(self, cell: Cell) -> None:
+    async def live(self, case: Case) -> None:
         """Lead a client's life through the fault, until its order is where it belongs and every
         process is back.
         """
-        point = BY_NAME[cell.point]
+        point = BY_NAME[case.point]
         user = f"user-{uuid4().hex[:12]}"
         headers = {"Authorization": f"Bearer {await fetch_token(self.stack.api_url, user)}"}
         async with (
@@ -80,21 +80,21 @@ class Crashable:
             for _ in range(TRIES):
                 life = Life(
                     *(self.stack, self.arsenal, self.turn, tasks, exchange, client, user),
-                    *(point, cell.action),
+                    *(point, case.action),
                 )
                 try:
                     await STORIES[point.story](life)
                 except Missed:
                     continue
                 finally:
-                    cell.fired = life.fired is not None
+                    case.fired = life.fired is not None
                 break
             assert life.fired is not None, f"{TRIES} orders did not come by {point.name}"
-            cell.resolved_seconds = time.monotonic() - life.fired.at
+            case.resolved_seconds = time.monotonic() - life.fired.at
         await self.stack.wait_ready()
-        if cell.action == "kill":
+        if case.action == "kill":
             assert life.fired.pid not in {row["pid"] for row in self.stack.rows()}
-        cell.held = True
+        case.held = True
 
     async def check(self) -> list[str]:
         """What does not hold once everything has come to rest."""
@@ -102,13 +102,13 @@ class Crashable:
         found = check(await gather(self.stack, self.history))
         return [str(violation) for violation in dict.fromkeys([*stuck, *found])]
 
-    async def run(self, cell: Cell) -> None:
+    async def run(self, case: Case) -> None:
         """Live through the fault, and see that every invariant holds afterwards."""
-        await self.live(cell)
-        cell.held = False
-        cell.violations = await self.check()
-        assert cell.violations == []
-        cell.held = True
+        await self.live(case)
+        case.held = False
+        case.violations = await self.check()
+        assert case.violations == []
+        case.held = True
 
 
 @asynccontextmanager
