@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -29,7 +30,7 @@ LATE_SECONDS: Final = 5.0
 DECIDED_SECONDS: Final = 90.0
 UNKNOWN_SYMBOL: Final = "AIG"
 """Traded by one story alone, which has to name a report before it can know any id in it."""
-TOO_LATE: Final = frozenset({"not-placed", "not-sent-in-time", "past-send-by"})
+TOO_LATE: Final = re.compile(r"not-placed|not-sent-in-time|arrived \d+ ms past its sendBy")
 """Why an order may fail whose way was longer than its `send_by` allows; the last one is what the
 exchange says.
 """
@@ -174,7 +175,7 @@ async def _was_placed(life: Life, answer: httpx.Response) -> bool:
         assert told["id"] == life.order_id
         return True
     assert not life.point.has_it, told
-    assert told["order"]["reason"] in TOO_LATE, told
+    assert TOO_LATE.fullmatch(told["order"]["reason"]), told
     await life.until(0, "failed", "rejected")
     return False
 
