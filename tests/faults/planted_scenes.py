@@ -78,7 +78,7 @@ class Scene:
         return told
 
     async def see(self, client: RecordingClient, order_id: str, *statuses: str) -> None:
-        """Look at an order until it has one of these statuses, and shares, or time is up."""
+        """Look at an order until it has one of these statuses, or time is up."""
 
         async def attempt() -> bool:
             answer = await client.read(order_id)
