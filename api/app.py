@@ -24,10 +24,12 @@ from api.routes import (
     history,
     ops,
     ops_books,
+    ops_dead_letters,
     ops_kill_switch,
     ops_orders,
     ops_risk,
     order_events,
+    order_trail,
     orders,
     preview,
     prices,
@@ -97,6 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(orders.router)
     app.include_router(preview.router)
     app.include_router(order_events.router)
+    app.include_router(order_trail.router)
     app.include_router(why.router)
     app.include_router(executions.router)
     app.include_router(account.router)
@@ -108,6 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(ops_books.router)
     app.include_router(ops_orders.router)
     app.include_router(ops_risk.router)
+    app.include_router(ops_dead_letters.router)
     app.include_router(ops_kill_switch.router)
     app.include_router(reconciliation.router)
     app.include_router(health.router)

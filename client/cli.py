@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import typer
 
-from client import ops
+from client import ops, ops_dead_letters
 from client._options import (
     JsonOption,
     KeyOption,
@@ -33,6 +33,7 @@ from client.ops_kill_switch import kill, kill_switch, release
 from client.ops_orders import order, risk
 from client.ops_queries import queries
 from client.ops_reconciliation import reconcile
+from client.ops_trails import timeline, verify
 from client.paging import gathered, note_rest
 from client.previewing import holds, preview
 from client.render import (
@@ -63,6 +64,9 @@ ops.app.command("error-account")(error_account)
 ops.app.command()(order)
 ops.app.command()(queries)
 ops.app.command()(risk)
+ops.app.command()(timeline)
+ops.app.add_typer(ops_dead_letters.app)
+ops.app.command()(verify)
 ops.app.command("kill-switch")(kill_switch)
 ops.app.command()(kill)
 ops.app.command()(release)

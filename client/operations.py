@@ -8,8 +8,11 @@ from uuid import UUID
 
 from client._answers import read
 from client._transport import Transport
+from client.acts import ActPage
+from client.dead_letters import DeadLetterOperations
 from client.kill_switch import KillSwitchOperations
 from client.models import Answer
+from client.order_trail import TrailOperations
 from client.reconciliation import ReconciliationOperations
 from client.standing import Risk, Standing
 
@@ -38,27 +41,6 @@ class Account(Answer, frozen=True, kw_only=True):
     state: str
     opened_at: datetime
     as_of_seq: int
-
-
-class Act(Answer, frozen=True, kw_only=True):
-    """One change by an operator; `before` and `after` are None where there was, or is, no value."""
-
-    id: int
-    at: datetime
-    operator: str
-    address: str
-    act: str
-    reason: str
-    subject: str | None = None
-    before: int | str | None = None
-    after: int | str | None = None
-
-
-class ActPage(Answer, frozen=True, kw_only=True):
-    """Changes, newest first; `next_cursor` asks for the page after this one."""
-
-    items: tuple[Act, ...]
-    next_cursor: str | None = None
 
 
 class Borne(Answer, frozen=True, kw_only=True):
@@ -107,6 +89,8 @@ class Operations:
         self._transport = transport
         self.kill_switch = KillSwitchOperations(transport)
         self.reconciliation = ReconciliationOperations(transport)
+        self.trails = TrailOperations(transport)
+        self.dead_letters = DeadLetterOperations(transport)
 
     async def limits(self, *, subject: str | None = None, cursor: str | None = None) -> LimitPage:
         """Return a page of the limits; only those of `subject`, a user or a symbol, if given."""

@@ -6,7 +6,8 @@ import typer
 
 from client._options import JsonOption, UserOption
 from client._session import Session, Wiring
-from client.operations import Account, AccountState, Act
+from client.acts import Act
+from client.operations import Account, AccountState
 from client.paging import gathered
 from client.render import NOTHING, Cell, Column, count, moment, show_line, show_table
 

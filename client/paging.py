@@ -6,9 +6,12 @@ from typing import Any, Final, TypeVar
 from msgspec import structs
 
 from client._session import Session
+from client.acts import ActPage
+from client.dead_letters import DeadLetterPage
 from client.means import HoldPage
 from client.models import ExecutionPage, OrderPage, SymbolPage
-from client.operations import ActPage, ErrorAccount, LimitPage
+from client.operations import ErrorAccount, LimitPage
+from client.order_trail import OwnEventPage, Timeline
 from client.reconciliation import ReconciliationReport
 
 PAGE_MAX: Final = 200
@@ -17,13 +20,16 @@ PAGE_MAX: Final = 200
 Page = TypeVar(
     "Page",
     ActPage,
+    DeadLetterPage,
     ErrorAccount,
     ExecutionPage,
     HoldPage,
     LimitPage,
     OrderPage,
+    OwnEventPage,
     ReconciliationReport,
     SymbolPage,
+    Timeline,
 )
 
 

@@ -52,6 +52,7 @@ from client.models import (
 )
 from client.operations import Operations
 from client.order_events import OrderEventPage, OrderEventStream
+from client.order_trail import OwnEventPage
 from client.prices import PriceStream
 from client.retry import Backoff, Retry, RetryPolicy
 
@@ -211,6 +212,15 @@ class Sherwood:
         params = {name: value for name, value in asked.items() if value is not None}
         response = await self._transport.request("GET", "/orders/events", params=params)
         return read(response, OrderEventPage)
+
+    async def events_of(
+        self, order_id: UUID | str, *, limit: int | None = None, cursor: str | None = None
+    ) -> OwnEventPage:
+        """Return what happened to one order, when and by whom. Raises NotFound."""
+        asked = {"limit": limit, "cursor": cursor}
+        params = {name: value for name, value in asked.items() if value is not None}
+        path = f"/order/{order_id}/events"
+        return read(await self._transport.request("GET", path, params=params), OwnEventPage)
 
     def follow_orders(self, after: int | None = None) -> OrderEventStream:
         """Return what happens to the user's orders after an event (0: all), or from now on.

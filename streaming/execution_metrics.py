@@ -8,6 +8,9 @@ REPORTS = Counter(
 HELD = Gauge("sherwood_executions_held", "Reports in hand, neither settled nor parked")
 ORDERS = Gauge("sherwood_executions_orders", "Orders whose reports are being worked on")
 PARKED = Gauge("sherwood_executions_parked_orders", "Orders for which reports are parked")
+DEAD_LETTERS = Gauge(
+    "sherwood_dead_letters", "Reports that lie in DEAD_LETTERS, of no order of ours"
+)
 RETRIES = Counter(
     "sherwood_executions_retries_total", "Attempts that have to be repeated, by cause", ["cause"]
 )

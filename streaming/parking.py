@@ -12,7 +12,7 @@ import structlog
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.executions import Parking
 from brokerage.runtime.tasks import TaskSet
-from streaming.execution_metrics import PARKED
+from streaming.execution_metrics import DEAD_LETTERS, PARKED
 from streaming.executions import TOGETHER_MAX, Executions
 
 log = structlog.get_logger()
@@ -78,6 +78,7 @@ class Release:
         """Try everything that is parked once."""
         try:
             external_order_ids = await self._parking.external_order_ids()
+            DEAD_LETTERS.set(await self._parking.buried())
         except BusUnavailable as error:
             log.warning("parked_not_seen", error=str(error))
             return

@@ -233,7 +233,8 @@ async def list_acts(
     cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> Response:
     """Who changed what, when, from where and why; nothing of it is ever removed."""
-    found = await operations.acts_page(node.pool, limit=limit + 1, before=cursor, subject=subject)
+    subjects = None if subject is None else [subject]
+    found = await operations.acts_page(node.pool, limit=limit + 1, before=cursor, subjects=subjects)
     page = found[:limit]
     more = str(page[-1].act_id) if len(found) > limit else None
     return json_response({"items": [act_view(one) for one in page], "nextCursor": more})

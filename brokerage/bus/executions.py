@@ -166,6 +166,11 @@ class Parking:
             )
         return [subject.partition(".")[2] for subject in info.state.subjects or {}]
 
+    async def buried(self) -> int:
+        """How many dead letters wait for an operator."""
+        with bus_errors("dead letters"):
+            return (await self._bus.jetstream.stream_info(DEAD_STREAM)).state.messages
+
     async def of(self, external_order_id: str, deliveries_max: int) -> list[Delivery]:
         """What is parked for one order, oldest first."""
         found: list[Delivery] = []

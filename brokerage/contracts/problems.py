@@ -107,6 +107,15 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
     "account-not-found": ProblemKind(
         404, "No such account", False, "Look at the user's name again."
     ),
+    "dead-letter-not-found": ProblemKind(
+        404,
+        "No such dead letter",
+        False,
+        "It was replayed or discarded; see `GET /ops/dead-letters` and `GET /ops/acts`.",
+    ),
+    "dead-letter-is-ours": ProblemKind(
+        409, "The dead letter has an order of ours", False, "Replay it: then it is booked."
+    ),
     "limit-not-found": ProblemKind(404, "No such limit", False, "See `GET /ops/limits`."),
     "limit-out-of-bounds": ProblemKind(
         422,

@@ -84,3 +84,12 @@ async def executions_page(
 def _execution(row: asyncpg.Record) -> Execution:
     values = dict(row) | {"order_id": str(row["order_id"]), "side": Side(row["side"])}
     return Execution(**values)
+
+
+async def is_reported(pool: "Pool[asyncpg.Record]", report_id: str) -> bool:
+    """True once this report of the exchange is booked, whoever's it is."""
+    async with connection(pool) as database:
+        found: bool = await database.fetchval(
+            "SELECT EXISTS (SELECT FROM execution_reports WHERE report_id = $1)", report_id
+        )
+    return found

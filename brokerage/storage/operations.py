@@ -4,6 +4,7 @@ A change and its record are one transaction: neither is ever there without the o
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -136,22 +137,31 @@ async def note_reconciliation(pool: "Pool[asyncpg.Record]", run_id: str, by: Aut
         await _record(database, by, "reconciliation", "", None, run_id)
 
 
+async def record_act(
+    pool: "Pool[asyncpg.Record]", by: Authority, act: str, subject: str, before: str
+) -> None:
+    """Record what is done outside of the database, before it is done."""
+    async with connection(pool) as database:
+        await _record(database, by, act, subject, before, None)
+
+
 async def acts_page(
     pool: "Pool[asyncpg.Record]",
     *,
     limit: int,
     before: int | None = None,
-    subject: str | None = None,
+    subjects: Sequence[str] | None = None,
 ) -> list[Act]:
-    """At most `limit` changes, newest first, those before the act `before`; of `subject` only."""
+    """At most `limit` changes, newest first, those before the act `before`; of `subjects` only."""
     async with connection(pool) as database:
         rows = await database.fetch(
             "SELECT act_id, at, operator, address, act, subject, before, after, reason "
             "FROM operator_acts "
-            "WHERE ($1::bigint IS NULL OR act_id < $1) AND ($2::text IS NULL OR subject = $2) "
+            "WHERE ($1::bigint IS NULL OR act_id < $1) "
+            "AND ($2::text[] IS NULL OR subject = ANY ($2)) "
             "ORDER BY act_id DESC LIMIT $3",
             before,
-            subject,
+            subjects,
             limit,
         )
     return [

@@ -33,18 +33,16 @@ def _seal(table: str, **values: str) -> str:
         "actor": ":actor::text",
         "detail": ":detail::jsonb::text",
         "at": ":now::timestamptz",
-        "report_id": ":report_id::text",
-        "parts": "encode(came_with.parts, 'hex')",
     }
     return f"'\\x{SCHEME.hex()}'::bytea || " + digest_sql(table, **of_row, **values)
 
 
-def _seal_event(previous: str, link: str) -> str:
+def _seal_event(previous: str, link: str, with_report: bool = False) -> str:
     return _seal(
         EVENTS,
         previous=previous,
         link=link,
-        seq="account.event_seq",
+        seq="(SELECT event_seq FROM account)",
         step=":step::text",
         version=":version::integer",
         address=":address::text",
@@ -53,6 +51,8 @@ def _seal_event(previous: str, link: str) -> str:
         held_cents=":held_cents::bigint",
         position_shares=":position_shares::bigint",
         held_shares=":held_shares::bigint",
+        report_id=":report_id::text" if with_report else "NULL",
+        parts="encode((SELECT parts FROM came_with), 'hex')" if with_report else "NULL",
     )
 
 
@@ -93,19 +93,23 @@ _POSTINGS: Final = """
             :posting_causes::text[])
         WITH ORDINALITY AS posting (account, asset, amount, cause, leg)
 """
-_PARTS: Final = f"""
-WITH came_with AS (
+_CAME_WITH: Final = f"""
+came_with AS (
     SELECT string_agg(digest, NULL ORDER BY part) AS parts FROM (
         SELECT 0 AS part, {digest_sql(REPORTS, **_REPORT)} AS digest
-        WHERE :report_id::text IS NOT NULL
         UNION ALL
         SELECT leg, {digest_sql(ENTRIES, **_ENTRY, cost_cents="NULL::bigint")} FROM {_POSTINGS}
     ) AS digests
-), account AS (
+), {_REPORTED}, posted AS (
+    INSERT INTO ledger_entries ({", ".join(_ENTRY)}) SELECT {", ".join(_ENTRY.values())}
+    FROM {_POSTINGS}
+), """  # noqa: S608 - made of constants
+_ACCOUNT: Final = """
+WITH account AS (
     UPDATE accounts SET cash_cents = cash_cents + :cash_cents_delta,
         held_cents = held_cents + :held_cents_delta, event_seq = event_seq + 1
     WHERE user_id = :user_id::text RETURNING event_seq
-), """  # noqa: S608 - made of constants
+), """
 
 _NEW_ORDER: Final = f"""
 route AS (
@@ -116,33 +120,35 @@ route AS (
         limit_price_cents, price_cents, send_by, status, outcome, filled_shares,
         filled_notional_cents, executed_shares, matched_shares, final_shares, end_status,
         external_order_id, reason, version, created_at, updated_at, links, trail_hash
-    ) SELECT
+    ) VALUES (
         :user_id, :order_id, :idempotency_key, :symbol, :side, :order_type, :time_in_force, :shares,
         :limit_price_cents, :price_cents, :send_by, :status, :outcome, :filled_shares,
         :filled_notional_cents, :executed_shares, :matched_shares, :final_shares, :end_status,
         :external_order_id, :reason, :version::integer, :created_at, :updated_at, 1,
         {_seal_event("NULL", "1")}
-    FROM account, came_with RETURNING idempotency_key, links, trail_hash
+    ) RETURNING idempotency_key, links, trail_hash
 )"""  # noqa: S608 - made of constants
 
-_CHANGED_ORDER: Final = f"""
+
+def _changed_order(*, with_report: bool) -> str:
+    seal = _seal_event("encode(o.trail_hash, 'hex')", "o.links + 1", with_report)
+    return f"""
 written AS (
     UPDATE orders AS o SET
         status = :status, outcome = :outcome, filled_shares = :filled_shares,
         filled_notional_cents = :filled_notional_cents, executed_shares = :executed_shares,
         matched_shares = :matched_shares, final_shares = :final_shares, end_status = :end_status,
         external_order_id = :external_order_id, reason = :reason, version = :version::integer,
-        updated_at = :updated_at, links = o.links + 1,
-        trail_hash = {_seal_event("encode(o.trail_hash, 'hex')", "o.links + 1")}
-    FROM account, came_with
+        updated_at = :updated_at, links = o.links + 1, trail_hash = {seal}
     WHERE o.user_id = :user_id AND o.order_id = :order_id AND o.version = :version::integer - 1
     RETURNING o.idempotency_key, o.links, o.trail_hash
 ), mapped AS (
     INSERT INTO external_orders (external_order_id, order_id, user_id)
     SELECT :newly_mapped::text, :order_id, :user_id WHERE :newly_mapped::text IS NOT NULL
-), {_REPORTED}"""  # noqa: S608 - made of constants
+)"""  # noqa: S608 - made of constants
 
-_CONSEQUENCES: Final = f"""
+
+_CONSEQUENCES: Final = """
 , moved_position AS (
     UPDATE positions SET shares = shares + :position_shares_delta::bigint,
         held_shares = held_shares + :held_shares_delta::bigint
@@ -163,9 +169,6 @@ _CONSEQUENCES: Final = f"""
 ), freed_hold AS (
     DELETE FROM holds
     WHERE user_id = :user_id AND order_id = :order_id AND :hold_shares::bigint = 0
-), posted AS (
-    INSERT INTO ledger_entries ({", ".join(_ENTRY)}) SELECT {", ".join(_ENTRY.values())}
-    FROM {_POSTINGS}
 ), replied AS (
     UPDATE idempotency_keys k SET reply_status = :reply_status, reply_body = :reply_body
     FROM written
@@ -176,21 +179,40 @@ _CONSEQUENCES: Final = f"""
     WHERE user_id = :user_id AND symbol = :symbol AND order_id = :order_id
       AND :status::text <> 'pending'
 )
+"""
+
+
+def _event(report_id: str, parts: str) -> str:
+    return f"""
 INSERT INTO order_events
     (user_id, seq, order_id, step, kind, version, actor, address, detail, "order", at,
      cash_cents, held_cents, position_shares, held_shares, link, report_id, parts, hash)
 SELECT :user_id, event_seq, :order_id, :step, :kind, :version::integer, :actor, :address, :detail,
-    :view, :now, :cash_cents, :held_cents, :position_shares, :held_shares, links, :report_id::text,
-    parts, trail_hash
-FROM account, came_with, written
+    :view, :now, :cash_cents, :held_cents, :position_shares, :held_shares, links, {report_id},
+    {parts}, trail_hash
+FROM account, written
 RETURNING seq
 """  # noqa: S608 - made of constants
 
-NEW_ORDER: Final = Statement.of(_PARTS + _NEW_ORDER + _CONSEQUENCES)
+
+_ALONE: Final = _event("NULL", "NULL")
+
+NEW_ORDER: Final = Statement.of(_ACCOUNT + _NEW_ORDER + _CONSEQUENCES + _ALONE)
 """Writes an order that does not exist yet; returns the sequence of its event."""
 
-CHANGE_ORDER: Final = Statement.of(_PARTS + _CHANGED_ORDER + _CONSEQUENCES)
+CHANGE_ORDER: Final = Statement.of(
+    _ACCOUNT + _changed_order(with_report=False) + _CONSEQUENCES + _ALONE
+)
 """Writes an order that is at the version before; returns its event's sequence, or no row."""
+
+BOOK_REPORT: Final = Statement.of(
+    _ACCOUNT
+    + _CAME_WITH
+    + _changed_order(with_report=True)
+    + _CONSEQUENCES
+    + _event(":report_id::text", "(SELECT parts FROM came_with)")
+)
+"""The same, with the report that changes it and the entries it brings to the ledger."""
 
 NOTE: Final = Statement.of(
     f"""
@@ -205,6 +227,8 @@ NOTE: Final = Statement.of(
             previous="encode(o.trail_hash, 'hex')",
             link="o.links + 1",
             version="o.version",
+            report_id=":report_id::text",
+            parts="encode(came_with.parts, 'hex')",
         )
     }
         FROM came_with

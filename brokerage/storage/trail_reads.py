@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import asyncpg
@@ -38,6 +39,43 @@ class Verified:
     orders: int
     tampered: tuple[Tampered, ...]
     last: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEvent:
+    """One change of an order; `order` as clients see it right after, `detail` of it; both JSON."""
+
+    seq: int
+    version: int
+    kind: str
+    order: str
+    detail: str
+    at: datetime
+    actor: str
+    address: str
+
+
+async def own_events(
+    pool: "Pool[asyncpg.Record]", user_id: str, order_id: str, after: int, limit: int
+) -> list[OwnEvent] | None:
+    """The first `limit` changes of a user's own order after version `after`; None without one."""
+    async with connection(pool) as database:
+        rows = await database.fetch(
+            """
+            SELECT e.* FROM orders o LEFT JOIN LATERAL (
+                SELECT seq, version, kind, "order", detail, at, actor, address FROM order_events
+                WHERE user_id = $1 AND order_id = $2 AND version > $3 ORDER BY version LIMIT $4
+            ) e ON true
+            WHERE o.user_id = $1 AND o.order_id = $2 ORDER BY e.version
+            """,
+            user_id,
+            order_id,
+            after,
+            limit,
+        )
+    if not rows:
+        return None
+    return [OwnEvent(**row) for row in rows if row["seq"] is not None]
 
 
 async def order_trail(pool: "Pool[asyncpg.Record]", order_id: str) -> OrderTrail | None:

@@ -29,7 +29,7 @@ from brokerage.storage.amendments import Amendments
 from brokerage.storage.pool import Connection, DatabaseUnavailable, Pool, connection
 from brokerage.storage.restores import Restores
 from brokerage.storage.rows import ORDER_COLUMNS, books_from, order_from, standing_from
-from brokerage.storage.statements import CHANGE_ORDER, NEW_ORDER, NOTE
+from brokerage.storage.statements import BOOK_REPORT, CHANGE_ORDER, NEW_ORDER, NOTE
 
 log = structlog.get_logger()
 
@@ -83,13 +83,21 @@ class OpenBooks:
     ) -> Order:
         """Write one change; `idempotency_key` marks a new order, `report` what is booked by it.
 
-        Raises `InvariantBroken` if the order is not at the version before the change.
+        Raises `InvariantBroken` if the order is not at the version before the change, or if money
+        moves that no report accounts for.
         """
+        if report is None and change.postings:
+            raise InvariantBroken(
+                f"{change.step} of {change.order.order_id} moves money unreported"
+            )
         order = change.order
         was_unanswered = self.order is None or self.order.status in UNANSWERED
         reply = first_reply(order, change.refusal) if was_unanswered else None
         was_mapped = self.order is not None and self.order.external_order_id is not None
-        statement = CHANGE_ORDER if idempotency_key is None else NEW_ORDER
+        if idempotency_key is not None:
+            statement = NEW_ORDER
+        else:
+            statement = CHANGE_ORDER if report is None else BOOK_REPORT
         after = books_after(self.books, change)
         now = datetime.now(UTC)
         seq = await statement.value(

@@ -16,7 +16,7 @@ import asyncpg
 
 from brokerage.domain.ledger import CASH
 from brokerage.storage.pool import LOCK_TIMEOUT_SECONDS
-from brokerage.storage.statements import CHANGE_ORDER, NEW_ORDER, NOTE
+from brokerage.storage.statements import BOOK_REPORT, CHANGE_ORDER, NEW_ORDER, NOTE
 from tests.unit.outcomes.chance import Chance
 from tests.unit.outcomes.workers import Worker
 
@@ -150,8 +150,9 @@ class _Connection:
         return {**order, "reply_status": status, "reply_body": body}
 
     async def fetchval(self, sql: str, *values: Any) -> int | None:
-        """One of the three statements that write; notes of attempts are not modelled."""
-        statement = next(one for one in (CHANGE_ORDER, NEW_ORDER, NOTE) if one.text == sql)
+        """One of the four statements that write; notes of attempts are not modelled."""
+        writing = (BOOK_REPORT, CHANGE_ORDER, NEW_ORDER, NOTE)
+        statement = next(one for one in writing if one.text == sql)
         named = dict(zip(statement.names, values, strict=True))
         if statement is NOTE and named["report_id"] is None:
             return None
@@ -246,7 +247,7 @@ class _Connection:
 
 
 def _write(rows: Rows, named: dict[str, Any], *, new: bool) -> int | None:
-    """What `NEW_ORDER` and `CHANGE_ORDER` do."""
+    """What `NEW_ORDER`, `CHANGE_ORDER` and `BOOK_REPORT` do."""
     order_id, before = named["order_id"], rows.orders.get(named["order_id"])
     step = (order_id, named["step"])
     if step in rows.steps or (new and before is not None) or named.get("report_id") in rows.reports:
@@ -269,7 +270,7 @@ def _write(rows: Rows, named: dict[str, Any], *, new: bool) -> int | None:
     rows.held_shares[symbol] += named["held_shares_delta"]
     rows.holds[order_id] = named["hold_shares"]
     columns = ("accounts", "assets", "causes", "amounts")
-    for leg in zip(*(named[f"posting_{column}"] for column in columns), strict=True):
+    for leg in zip(*(named.get(f"posting_{column}", ()) for column in columns), strict=True):
         rows.ledger += (Leg(named["source"], *leg),)
     rows.seq += 1
     return rows.seq
