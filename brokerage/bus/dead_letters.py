@@ -14,6 +14,7 @@ from brokerage.bus.executions import (
     PARKED_AT_HEADER,
     REASON_HEADER,
 )
+from brokerage.bus.streams import delete_message
 from brokerage.contracts.subjects import DEAD_STREAM, PARKED_STREAM, dead_subject, parked_subject
 
 
@@ -77,12 +78,7 @@ class DeadLetters:
 
     async def remove(self, letter: DeadLetter) -> None:
         """Take it out of the stream; one that is gone already stays gone."""
-        try:
-            with bus_errors("remove dead letter"):
-                await self._bus.jetstream.delete_msg(DEAD_STREAM, letter.letter_id)
-        except BusUnavailable as error:
-            if not isinstance(error.__cause__, NotFoundError):
-                raise
+        await delete_message(self._bus, DEAD_STREAM, letter.letter_id)
 
     async def _message(self, sequence: int, *, next_one: bool = False) -> RawStreamMsg | None:
         try:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -17,6 +18,7 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from brokerage.bus.connection import Bus, BusUnavailable, bus_errors
+from brokerage.bus.streams import delete_message
 from brokerage.contracts.subjects import (
     DEAD_STREAM,
     EXECUTIONS_STREAM,
@@ -196,22 +198,14 @@ class Parking:
         headers = message.headers or {}
         sequence = message.seq or 0
 
-        async def delete() -> None:
-            try:
-                with bus_errors("delete parked report"):
-                    await self._bus.jetstream.delete_msg(PARKED_STREAM, sequence)
-            except BusUnavailable as error:
-                # Another process that released the same report has deleted it.
-                if not isinstance(error.__cause__, NotFoundError):
-                    raise
-
         return Delivery(
             external_order_id=external_order_id,
             subject=headers.get(ORIGIN_HEADER, message.subject or ""),
             payload=message.data or b"",
             message_id=headers.get(MESSAGE_ID_HEADER, f"parked:{sequence}"),
             parked_at=float(headers.get(PARKED_AT_HEADER, "0")),
-            settle=delete,
+            # Another process that released the same report may have deleted it.
+            settle=partial(delete_message, self._bus, PARKED_STREAM, sequence),
             keep=_nothing,
             release=_nothing,
         )

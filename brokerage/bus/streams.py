@@ -6,7 +6,7 @@ import structlog
 from nats.js.api import DiscardPolicy, KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import BadRequestError
 
-from brokerage.bus.connection import Bus, bus_errors
+from brokerage.bus.connection import Bus, BusUnavailable, bus_errors
 from brokerage.contracts.subjects import (
     DEAD_STREAM,
     EXECUTIONS_STREAM,
@@ -22,6 +22,7 @@ MEBIBYTE: Final = 1024 * 1024
 DUPLICATE_WINDOW_SECONDS: Final = 600.0
 """A report sent twice within it is stored once; later repeats are the consumer's to recognise."""
 SAME_NAME_OTHER_CONFIG: Final = 10058
+MESSAGE_GONE: Final = "no message found"
 
 
 def _durable(name: str, subject: str, max_mebibytes: int) -> StreamConfig:
@@ -83,6 +84,17 @@ async def ensure_streams(bus: Bus) -> None:
         await bus.jetstream.create_key_value(
             KeyValueConfig(bucket=MARKET_BUCKET, history=1, max_bytes=16 * MEBIBYTE, direct=True)
         )
+
+
+async def delete_message(bus: Bus, stream: str, sequence: int) -> None:
+    """Delete one message; one that is gone already stays gone. Raises `BusUnavailable`."""
+    try:
+        with bus_errors(f"remove from {stream}"):
+            await bus.jetstream.delete_msg(stream, sequence)
+    except BusUnavailable as error:
+        # The server calls it its own failure (500), and tells only in words what it was.
+        if MESSAGE_GONE not in (getattr(error.__cause__, "description", None) or ""):
+            raise
 
 
 async def ensure_stream(bus: Bus, config: StreamConfig) -> None:

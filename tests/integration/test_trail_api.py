@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from brokerage.bus.connection import Bus, open_bus
@@ -148,6 +150,7 @@ async def test_a_letter_whose_order_turns_up_is_replayed_and_booked_once(
     await scene.execute({"externalOrderId": external}, 10)
     await bury(bus, external)
 
+    await eventually(partial(alarmed, scene.stack), "the executions process counts it")
     page = (await operator.http.get("/ops/dead-letters")).json()
     [letter] = [one for one in page["items"] if one["externalOrderId"] == external]
     assert (letter["why"], letter["payload"]["shares"]) == ("no-order-of-ours", 10)
@@ -213,6 +216,22 @@ async def test_only_operators_see_dead_letters(scene: Scene) -> None:
     answer = await scene.alice.http.get("/ops/dead-letters")
 
     assert (answer.status_code, answer.json()["code"]) == (403, "operator-only")
+
+
+async def alarmed(stack: DevStack) -> bool:
+    """True once a process of ours exports that a letter waits."""
+    addresses = [
+        process.spec.address
+        for name, process in stack.processes.items()
+        if name.startswith("executions")
+    ]
+    async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as http:
+        texts = [(await http.get(f"{address}/metrics")).text for address in addresses]
+    return any(
+        line.startswith("sherwood_dead_letters ") and float(line.split()[1]) > 0
+        for text in texts
+        for line in text.splitlines()
+    )
 
 
 async def bury(bus: Bus, external_order_id: str) -> None:
