@@ -110,6 +110,12 @@ def _without_row(run: Run, there: There) -> Advice:
         return Advice(NextAct.RECONCILE, "The exchange has it and we have no row: one was lost.")
     if run.state == "unreachable" or there.answer in ("silent", "unheard"):
         return Advice(NextAct.START_PART, "There is no row, and not all could be asked about it.")
+    if run.state == "ended":
+        return Advice(
+            NextAct.NOTHING,
+            "Its run was ended before there was a row, and the exchange has nothing: the key is"
+            " used up, and the same order may be placed under a new one.",
+        )
     return Advice(
         NextAct.REPEAT_WITH_SAME_KEY, "Neither a row, nor a run, nor the exchange knows of it."
     )

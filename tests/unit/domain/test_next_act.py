@@ -60,6 +60,7 @@ def told(
         (None, AWAY, ABSENT, {}, NextAct.START_PART),
         (None, GONE, SILENT, {}, NextAct.START_PART),
         (None, GONE, ABSENT, {}, NextAct.REPEAT_WITH_SAME_KEY),
+        (None, Run("ended"), ABSENT, {}, NextAct.NOTHING),
         # The outcome is unknown, or a cancel is not answered.
         (PENDING, AWAY, SILENT, {}, NextAct.START_PART),
         (PENDING, GONE, SILENT, {}, NextAct.WAIT),
