@@ -1,12 +1,15 @@
 """Every kind of drift, put into a running stack: one run finds all of them, heals or explains."""
 
 import asyncio
+import math
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from nats.aio.client import Client as Nats
 from temporalio.client import Schedule, ScheduleHandle, WorkflowExecutionStatus
@@ -341,6 +344,24 @@ def test_the_daily_run_is_scheduled_once_and_stays_as_operators_leave_it(
     assert reconciled.schedule.state.paused
     assert reconciled.schedule.spec.time_zone_name == "America/New_York"
     assert reconciled.busy["startedBy"] == SCHEDULE
+
+
+async def test_differences_are_counted_and_the_last_agreement_has_an_age(
+    reconciled: Reconciled,
+) -> None:
+    [worker] = [row for row in reconciled.stack.rows() if row["name"].startswith("orders")]
+    async with httpx.AsyncClient(base_url=worker["address"], trust_env=False) as http:
+
+        async def aged() -> str:
+            metrics = (await http.get("/metrics/")).text
+            [age] = re.findall(r"^sherwood_reconciliation_agreed_age_seconds (.+)$", metrics, re.M)
+            assert math.isfinite(float(age))
+            return metrics
+
+        metrics = await eventually(aged, "the worker has seen that the first run was clean", 60)
+
+    for kind, state in {*DRIFTS.values()}:
+        assert f'reconciliation_differences_total{{kind="{kind}",state="{state}"}}' in metrics
 
 
 def test_who_asks_while_a_run_is_under_way_is_given_that_one(reconciled: Reconciled) -> None:

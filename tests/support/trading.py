@@ -39,7 +39,11 @@ async def placed(alice: Account, body: Order, key: str | None = None) -> Order:
     key = key or str(uuid4())
 
     async def attempt() -> Order:
-        answer = await place(alice, body, key)
+        try:
+            answer = await place(alice, body, key)
+        except httpx.TransportError as error:
+            # Such as an idle connection that the server closed in the moment it was used.
+            raise AssertionError(repr(error)) from error
         assert answer.status_code == 201, answer.text
         order: Order = answer.json()
         return order
