@@ -25,7 +25,9 @@ from tests.support.eventually import comes_true
 from tests.support.trading import RESTING, Order
 
 PROBE_SECONDS: Final = 0.15
-"""Between two placements of the probe, which does not wait for one to be answered."""
+"""Between the first two placements of the probe, which does not wait for one to be answered."""
+PROBE_SECONDS_MAX: Final = 1.0
+"""Pauses grow to this: what is slow for want of processor time must not be asked ever more."""
 GIVE_UP_SECONDS: Final = 45.0
 CALM_SECONDS: Final = 2.0
 """An order that waits longer for its answer shows that something is not as usual."""
@@ -121,11 +123,13 @@ class Recovery:
     async def _probe(self, taken: asyncio.Event) -> None:
         """Place an order every now and then until one is taken; all are left to be answered."""
         assert self._tasks is not None
+        pause_seconds = PROBE_SECONDS
         while not taken.is_set():
             user, symbol = next(self._placing)
             client = random.choice(user.clients)
             self._tasks.create_task(_place(client, {**RESTING, "symbol": symbol}, taken))
-            await asyncio.sleep(PROBE_SECONDS)
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(1.2 * pause_seconds, PROBE_SECONDS_MAX)
 
     async def _ask(self, query: str, value: object) -> Any:
         """One value of Postgres; None while it does not answer."""

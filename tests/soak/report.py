@@ -91,7 +91,9 @@ def reliability(runs: Sequence[Soaked]) -> Grid:
         found = times([blow for blow in blows if blow.label == aim.label], aim.measure)
         rows.append([aim.text, f"{_figures(found)} s of {len(found)} (aim {aim.seconds:g} s)"])
     late = sum(run.late_arrivals for run in runs)
-    rows.append(["frozen and thawed: placements that reached the exchange late", str(late)])
+    taken = sum(one.invariant == "S17" for run in runs for one in run.violations)
+    rows.append(["frozen and thawed: orders that the exchange took late", str(taken)])
+    rows.append(["placements that reached it late, and were refused", str(late - taken)])
     return Grid(f"{minutes:.1f} minutes of faults, seed {seeds}", ["", "p50 / max"], rows)
 
 

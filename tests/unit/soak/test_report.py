@@ -93,7 +93,8 @@ def test_the_table_has_the_figures_of_every_run_and_of_what_never_recovered() ->
         ],
         ["Postgres killed: an order is taken again", "1.2 / 1.2 s of 1 (aim 2 s)"],
         ["NATS killed: all that the exchange told is booked", "- s of 0 (aim 5 s)"],
-        ["frozen and thawed: placements that reached the exchange late", "0"],
+        ["frozen and thawed: orders that the exchange took late", "0"],
+        ["placements that reached it late, and were refused", "0"],
     ]
 
 
