@@ -29,7 +29,7 @@ from tests.support.exchange_rules import exchange_of
 
 ATTEMPT_SECONDS: Final = 10.0
 """How long a client waits for one answer, as ours does."""
-TRIES: Final = 3
+TRIES: Final = 5
 """Orders that may take another way before the point counts as one that nothing comes by."""
 
 

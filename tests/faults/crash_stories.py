@@ -112,8 +112,10 @@ class Life:
         return await _insist(lambda: self.client.place(body, self.key), 201, 422)
 
     async def placed(self, body: Order) -> str:
-        """The exchange's id of an order that it has; the fault is not armed yet."""
+        """The exchange's id of an order that it has, before the fault is armed. Raises `Missed`."""
         answer = await self.place(body)
+        if answer.status_code == 422 and TOO_LATE.fullmatch(answer.json()["order"]["reason"]):
+            raise Missed
         assert answer.status_code == 201, answer.text
         external: str = answer.json()["externalOrderId"]
         return external
