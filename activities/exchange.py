@@ -18,10 +18,9 @@ from brokerage.contracts.gateway import (
     CancelRequest,
     ExternalOrder,
     GatewayReply,
-    PlaceRequest,
     QueryRequest,
 )
-from brokerage.contracts.ids import account_ref_for
+from brokerage.contracts.placements import place_request
 from brokerage.domain import booking
 from brokerage.domain.orders import Order, OrderStatus
 from brokerage.runtime.backoff import Backoff
@@ -89,6 +88,7 @@ class ExchangeActivities:
             code = None
             if order.status is OrderStatus.PENDING and datetime.now(UTC) < order.send_by:
                 terms = place_request(order)
+                await self._notices.order_entered(order)
                 placed = await trace.heard(terms, self._gateway.place(terms, SLOW_CALL_SECONDS))
                 if placed.outcome == "accepted" and placed.order is not None:
                     return await self._answered(order, placed, trace)
@@ -231,20 +231,6 @@ class ExchangeActivities:
             stored = await self._orders.read(order.user_id, order.order_id)
             reply = stored.reply if stored else None
         return state_of(order, reply)
-
-
-def place_request(order: Order) -> PlaceRequest:
-    """The stored terms: the same on every attempt."""
-    return PlaceRequest(
-        client_order_id=order.order_id,
-        account_ref=account_ref_for(order.user_id),
-        symbol=order.symbol,
-        side=order.side.value,
-        price_cents=order.price_cents,
-        shares=order.shares,
-        time_in_force=order.time_in_force.value,
-        send_by_ms=int(order.send_by.timestamp() * 1000),
-    )
 
 
 def _wants_an_end(order: Order) -> bool:

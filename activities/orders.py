@@ -81,6 +81,8 @@ class OrderActivities:
                 )
         if books.seq is None:
             return await self.adopt(OrderKey(start.order_id, start.user_id))
+        if change.order.status is OrderStatus.PENDING:
+            await self._notices.order_entered(change.order)
         await self._notices.order_changed(start.user_id, books.seq)
         return state_of(change.order, books.reply, created=True)
 

@@ -1,11 +1,15 @@
 """The gateway process: the only one that talks to the exchange's order API."""
 
+import socket
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 
 from brokerage.bus.connection import open_bus
+from brokerage.bus.egress import open_entries
 from brokerage.bus.kill_switch import open_kill_switch
 from brokerage.gateway.batching import PlacementBatcher
+from brokerage.gateway.egress import SETTLED_SECONDS, Egress, tripping
 from brokerage.gateway.exchange import open_exchange
 from brokerage.gateway.guard import Guard
 from brokerage.gateway.mass_cancel import MassCancels
@@ -30,10 +34,19 @@ async def serve(process: Process, settings: Settings) -> None:
         try:
             bus = await enter(stack, process.stopping, open_bus(settings.nats_url, process.name))
             kill_switch = await enter(stack, process.stopping, open_kill_switch(bus))
+            entries = await enter(stack, process.stopping, open_entries(bus))
         except StoppedEarly:
             return
-        guard = Guard(kill_switch)
-        batcher = PlacementBatcher(exchange.place, _now_ms, forbidden=guard.forbidden)
+        batcher = PlacementBatcher(
+            exchange.place,
+            _now_ms,
+            forbidden=Guard(kill_switch).forbidden,
+            egress=Egress(
+                entries,
+                tripping(bus, socket.gethostname()),
+                partial(bus.has_settled, SETTLED_SECONDS),
+            ),
+        )
         tasks = await stack.enter_async_context(TaskSet(process.fail))
         tasks.spawn(MassCancels(kill_switch, exchange).run(), "mass-cancels")
         service = GatewayService(bus, exchange, batcher)

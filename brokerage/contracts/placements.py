@@ -1,4 +1,4 @@
-"""The order that a request stands for, with every term that is sent to the exchange."""
+"""The order that a request stands for, and the terms that are sent of it to the exchange."""
 
 import hashlib
 import json
@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from brokerage.contracts.commands import StartOrder
+from brokerage.contracts.gateway import PlaceRequest
+from brokerage.contracts.ids import account_ref_for
 from brokerage.domain.orders import Order, OrderType, Side, TimeInForce
 from brokerage.domain.prices import sent_price_cents
 
@@ -53,3 +55,17 @@ def terms_hash(
     }
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()
+
+
+def place_request(order: Order) -> PlaceRequest:
+    """The stored terms: the same on every attempt."""
+    return PlaceRequest(
+        client_order_id=order.order_id,
+        account_ref=account_ref_for(order.user_id),
+        symbol=order.symbol,
+        side=order.side.value,
+        price_cents=order.price_cents,
+        shares=order.shares,
+        time_in_force=order.time_in_force.value,
+        send_by_ms=int(order.send_by.timestamp() * 1000),
+    )

@@ -18,6 +18,10 @@ TICKETS_BUCKET: Final = "tickets"
 KILL_SWITCH_BUCKET: Final = "kill-switch"
 """Key-value bucket on disk: `state` (JSON of `contracts.kill_switch.Switches`) with its history."""
 
+EGRESS_BUCKET: Final = "egress"
+"""Key-value bucket in memory: `entered.<order>`, the terms of an order whose row is there, and
+`live.<order>`, the claim of the gateway that has an attempt to place it in hand."""
+
 LEASES_BUCKET: Final = "leases"
 """Key-value bucket in memory: who owns what only one process may do."""
 FEED_LEASE: Final = "feed"
@@ -73,3 +77,13 @@ def orders_subject(user_id: str) -> str:
 def streams_subject(node_id: str) -> str:
     """Requests to the node that holds a stream."""
     return f"streams.{node_id}"
+
+
+def entered_subject(order_id: str) -> str:
+    """Where it is said that the order's row is there, with its terms."""
+    return f"$KV.{EGRESS_BUCKET}.entered.{order_id}"
+
+
+def live_subject(order_id: str) -> str:
+    """The claim of one attempt to place the order."""
+    return f"$KV.{EGRESS_BUCKET}.live.{order_id}"

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 GATHER_SECONDS: Final = 0.003
 """How long after an answer the next request waits for more."""
+HOLD_SECONDS: Final = 3.0
+"""Who asked has given up by then, and the claim must outlive what is sent under it."""
 QUEUE_MAX: Final = 5_000
 """More than this waiting are minutes of the exchange's time: later ones are told so at once."""
 
@@ -32,6 +34,17 @@ class _Waiting:
     request: PlaceRequest
     reply: asyncio.Future[GatewayReply]
     since: float
+    queued: bool = False
+
+
+class Egress(Protocol):
+    """`brokerage.gateway.egress.Egress`, or what stands in for it."""
+
+    async def admit(self, request: PlaceRequest) -> str | None: ...
+
+    async def free(self, request: PlaceRequest) -> None: ...
+
+    def done(self, request: PlaceRequest) -> None: ...
 
 
 class SendAlone(Exception):
@@ -42,8 +55,9 @@ class PlacementBatcher:
     """Collects placements and sends them through `send`, at most `BATCH_MAX` at a time.
 
     `now_ms` is the wall clock that `send_by_ms` is compared with. `forbidden` is asked about each
-    right before it leaves, and gives the code of what stands against that, or None. `run` does the
-    sending and must run as long as placements are handed in.
+    right before it leaves, and gives the code of what stands against that, or None. `egress` takes
+    each in hand before it is queued. `run` does the sending and must run as long as placements are
+    handed in.
     """
 
     def __init__(
@@ -52,12 +66,14 @@ class PlacementBatcher:
         now_ms: Callable[[], int],
         *,
         forbidden: Callable[[PlaceRequest], str | None] = lambda request: None,
+        egress: Egress | None = None,
         gather_seconds: float = GATHER_SECONDS,
         queue_max: int = QUEUE_MAX,
     ) -> None:
         self._send = send
         self._now_ms = now_ms
         self._forbidden = forbidden
+        self._egress = egress
         self._gather_seconds = gather_seconds
         self._queue_max = queue_max
         self._queue: deque[_Waiting] = deque()
@@ -75,8 +91,9 @@ class PlacementBatcher:
     async def place(self, request: PlaceRequest) -> GatewayReply:
         """Send `request` with the next batch; one that is under way already is joined.
 
-        Declined without being sent: `gateway-overloaded`, `gateway-stopping`, `past-send-by`, what
-        `forbidden` says, and `terms-differ` for an id that is under way with other terms.
+        Declined without being sent: `gateway-overloaded`, `gateway-stopping`, `past-send-by`,
+        `waited-too-long`, what `forbidden` and `egress` say, and `terms-differ` for an id that is
+        under way with other terms.
         """
         known = self._known.get(request.client_order_id)
         if known is not None:
@@ -86,17 +103,42 @@ class PlacementBatcher:
             return await asyncio.shield(known.reply)
         if self._stopped:
             return GatewayReply("declined", code="gateway-stopping")
-        if len(self._queue) >= self._queue_max:
+        if len(self._known) >= self._queue_max:
             return GatewayReply("declined", code="gateway-overloaded")
         waiting = _Waiting(
             request, asyncio.get_running_loop().create_future(), since=time.monotonic()
         )
         self._known[request.client_order_id] = waiting
+        if self._egress is None:
+            self._enqueue(waiting)
+            return await asyncio.shield(waiting.reply)
+        return await self._place_in_hand(waiting, self._egress)
+
+    async def _place_in_hand(self, waiting: _Waiting, egress: Egress) -> GatewayReply:
+        request = waiting.request
+        try:
+            code = await egress.admit(request)
+        except BaseException:
+            self._settle(waiting, GatewayReply("declined", code="gateway-defect"))
+            raise
+        if code is not None:
+            self._settle(waiting, GatewayReply("declined", code=code))
+            return await waiting.reply
+        if not waiting.reply.done():  # it is where `run` has ended meanwhile
+            self._enqueue(waiting)
+        reply = await asyncio.shield(waiting.reply)
+        if reply.outcome in ("accepted", "refused"):
+            egress.done(request)
+        else:
+            await egress.free(request)
+        return reply
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        waiting.queued = True
         self._queue.append(waiting)
         self._arrived.set()
         if len(self._queue) >= BATCH_MAX:
             self._full.set()
-        return await asyncio.shield(waiting.reply)
 
     async def run(self) -> None:
         """Send what arrives until cancelled; what was not sent then is declined."""
@@ -108,10 +150,9 @@ class PlacementBatcher:
         finally:
             self.stop()
             for waiting in list(self._known.values()):
-                # One that is under way may be accepted: only those still in the queue are not.
-                outcome = GatewayReply(
-                    "declined" if waiting in self._queue else "unknown", code="gateway-stopping"
-                )
+                # One that is under way may be accepted: only those not yet or still queued are not.
+                unsent = not waiting.queued or waiting in self._queue
+                outcome = GatewayReply("declined" if unsent else "unknown", code="gateway-stopping")
                 self._settle(waiting, outcome)
             self._queue.clear()
 
@@ -135,45 +176,45 @@ class PlacementBatcher:
         now = time.monotonic()
         while self._queue and len(batch) < BATCH_MAX:
             waiting = self._queue.popleft()
-            if (code := self._in_the_way(waiting.request)) is not None:
+            if (code := self._in_the_way(waiting)) is not None:
                 self._settle(waiting, GatewayReply("declined", code=code))
                 continue
             WAIT_SECONDS.observe(now - waiting.since)
             batch.append(waiting)
         if batch:
             BATCH_ORDERS.observe(len(batch))
-            replies = await self._send_safely([waiting.request for waiting in batch])
+            replies = await self._send_safely(batch)
             for waiting, reply in zip(batch, replies, strict=True):
                 self._settle(waiting, reply)
             self._answered_at = time.monotonic()
         if not self._queue:
             self._arrived.clear()
 
-    def _in_the_way(self, request: PlaceRequest) -> str | None:
+    def _in_the_way(self, waiting: _Waiting) -> str | None:
         """What stands against sending it at this moment."""
-        if request.send_by_ms < self._now_ms():
+        if waiting.request.send_by_ms < self._now_ms():
             return "past-send-by"
-        return self._forbidden(request)
+        if waiting.since < time.monotonic() - HOLD_SECONDS:
+            return "waited-too-long"
+        return self._forbidden(waiting.request)
 
-    async def _send_safely(self, requests: list[PlaceRequest]) -> list[GatewayReply]:
+    async def _send_safely(self, batch: list[_Waiting]) -> list[GatewayReply]:
         try:
-            return await self._send(requests)
+            return await self._send([waiting.request for waiting in batch])
         except SendAlone:
-            return [await self._send_alone(request) for request in requests]
+            return [await self._send_alone(waiting) for waiting in batch]
         except Exception as error:
             # A defect in reading one answer must not end the sending of all later orders.
-            log.exception("placements_failed", orders=len(requests))
-            return [GatewayReply("unknown", code="gateway-defect", reason=repr(error))] * len(
-                requests
-            )
+            log.exception("placements_failed", orders=len(batch))
+            return [GatewayReply("unknown", code="gateway-defect", reason=repr(error))] * len(batch)
 
-    async def _send_alone(self, request: PlaceRequest) -> GatewayReply:
+    async def _send_alone(self, waiting: _Waiting) -> GatewayReply:
         # Those before it took their time: what was asked before may not hold any more.
-        if (code := self._in_the_way(request)) is not None:
+        if (code := self._in_the_way(waiting)) is not None:
             return GatewayReply("declined", code=code)
-        return (await self._send_safely([request]))[0]
+        return (await self._send_safely([waiting]))[0]
 
     def _settle(self, waiting: _Waiting, reply: GatewayReply) -> None:
-        del self._known[waiting.request.client_order_id]
+        self._known.pop(waiting.request.client_order_id, None)
         if not waiting.reply.done():
             waiting.reply.set_result(reply)

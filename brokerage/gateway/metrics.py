@@ -28,3 +28,11 @@ BATCH_ORDERS = Histogram(
 MASS_CANCELS = Counter(
     "sherwood_gateway_mass_cancels_total", "Mass cancels by the kill switch", ["scope", "result"]
 )
+EGRESS_DECLINED = Counter(
+    "sherwood_gateway_egress_declined_total",
+    "Placements that the check of what leaves held back",
+    ["code"],
+)
+EGRESS_TRIPS = Counter(
+    "sherwood_gateway_egress_trips_total", "Times that the check set the kill switch", ["scope"]
+)

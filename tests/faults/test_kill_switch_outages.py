@@ -5,6 +5,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -16,6 +17,7 @@ from brokerage.contracts.gateway import CancelRequest, PlaceRequest
 from brokerage.contracts.kill_switch import SUBJECTS_MAX
 from brokerage.contracts.subjects import KILL_SWITCH_BUCKET
 from brokerage.gateway.client import GatewayClient
+from brokerage.gateway.egress import TRIP_COUNT
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
 from tests.support.eventually import eventually
@@ -215,3 +217,30 @@ async def test_the_command_says_what_is_wrong_with_what_it_is_asked(stack: DevSt
         status, _, said = await by_command(stack, *arguments)
         assert status != 0
         assert why in said
+
+
+async def test_a_runaway_sender_stops_itself_at_the_gateway(
+    operator: Account, alice: Account, bus: Bus
+) -> None:
+    gateway = GatewayClient(bus)
+    try:
+        # The link that NATS lost in another test has to have been back for a while.
+        async def tripped() -> dict[str, object]:
+            for _ in range(TRIP_COUNT):
+                request = PlaceRequest(
+                    f"runaway-{uuid4()}", "account", "QQQ", "buy", 100, 1, "day", 2**50
+                )
+                assert (await gateway.place(request)).outcome == "declined"
+            shown = (await operator.http.get("/ops/kill-switch")).json()
+            assert shown["symbols"] == {"QQQ": 1}
+            act: dict[str, object] = shown["lastAct"]
+            return act
+
+        act = await eventually(tripped, "the symbol is switched", 60)
+        stopped = await place(alice, RESTING | {"symbol": "QQQ"})
+        await placed(alice, RESTING)
+    finally:
+        await set_level(operator, 0, symbol="QQQ")
+
+    assert act["operator"] == "gateway"
+    assert stopped.json()["code"] == "kill-switch"

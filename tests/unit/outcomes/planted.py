@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-import activities.exchange
 from activities.exchange import ExchangeActivities
 from activities.orders import OrderActivities, state_of
 from activities.trace import Trace
@@ -18,6 +17,7 @@ from brokerage.contracts.commands import (
     SubmitRequest,
 )
 from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
+from brokerage.contracts.placements import place_request
 from brokerage.domain import booking
 from brokerage.domain.orders import OrderStatus
 from brokerage.gateway.batching import PlacementBatcher
@@ -68,7 +68,7 @@ class AnyNoIsFinal(ExchangeActivities):
         order, kept = await self._read(request.order_id, request.user_id)
         if order.status is not OrderStatus.PENDING:
             return state_of(order, kept)
-        reply = await self._gateway.place(activities.exchange.place_request(order))
+        reply = await self._gateway.place(place_request(order))
         if reply.outcome in ("declined", "refused"):
             return await self._refuse(order, reply.code, Trace())
         return await super().submit(request)
@@ -144,7 +144,7 @@ class FreshEachTime(ExchangeActivities):
         order, _ = await self._read(request.order_id, request.user_id)
         if request.repeated and order.status is OrderStatus.PENDING:
             placed = dataclasses.replace(
-                activities.exchange.place_request(order), client_order_id=f"{order.order_id}-2"
+                place_request(order), client_order_id=f"{order.order_id}-2"
             )
             await self._gateway.place(placed)
         return await super().submit(request)
