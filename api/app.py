@@ -17,6 +17,7 @@ from api.order_rates import OrderRates
 from api.order_stream import OrderStreaming
 from api.routes import (
     account,
+    cancel_after,
     clock,
     dev,
     executions,
@@ -97,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Frame, order_rates=state.order_rates)
     install_error_handlers(app)
     app.include_router(orders.router)
+    app.include_router(cancel_after.router)
     app.include_router(preview.router)
     app.include_router(order_events.router)
     app.include_router(order_trail.router)

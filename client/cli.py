@@ -23,6 +23,7 @@ from client._options import (
 from client._session import Session, Wiring
 from client.asking import clock, why
 from client.cancelling import cancel_everything, exit_code_of_all
+from client.disarming import cancel_after
 from client.errors import OutcomeUnknown, SherwoodError
 from client.events import events
 from client.executions import executions
@@ -72,6 +73,7 @@ ops.app.command()(kill)
 ops.app.command()(release)
 ops.app.command()(reconcile)
 app.command()(executions)
+app.command("cancel-after")(cancel_after)
 
 
 for command in (clock, why, preview, holds):

@@ -19,6 +19,7 @@ import httpx
 
 from client._answers import read
 from client._transport import Transport
+from client.dead_man import CancelAfter
 from client.errors import (
     OutcomeUnknown,
     RateLimited,
@@ -175,6 +176,20 @@ class Sherwood:
         return read(
             await self._transport.request("DELETE", "/orders", params=params), CancelledOrders
         )
+
+    async def cancel_after(self, seconds: int) -> CancelAfter:
+        """Have all that is open then cancelled in `seconds`, unless called again before; 0 disarms.
+
+        It holds whatever restarts or goes away meanwhile. Raises Refused.
+        """
+        answer = await self._transport.request(
+            "POST", "/orders/cancel-after", json={"seconds": seconds}
+        )
+        return read(answer, CancelAfter)
+
+    async def read_cancel_after(self) -> CancelAfter:
+        """Return the dead-man switch as it is."""
+        return read(await self._transport.request("GET", "/orders/cancel-after"), CancelAfter)
 
     async def orders(
         self,

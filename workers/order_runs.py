@@ -34,7 +34,7 @@ from workflows.client import forget
 from workflows.order import OrderWorkflow
 
 CALL_TIMEOUT: Final = timedelta(seconds=5)
-RECONCILIATION: Final = "reconciliation"
+BY_RECONCILIATION: Final = CancelOrder("reconciliation")
 """The actor of a cancel that no customer asked for."""
 NO_ROW: Final = "no such order here"
 NOT_TOLD_ANY_MORE: Final = "the exchange does not state it any more"
@@ -52,8 +52,8 @@ async def ensure_run(client: Client, order: Order) -> None:
 
 
 class OrderRuns:
-    """The workflows of orders, as reconciliation asks them. What cannot be done is said in words:
-    the next look shows whether it helped.
+    """The workflows of orders, as reconciliation and the dead-man switch ask them. What cannot be
+    done is said in words: the next look shows whether it helped.
     """
 
     def __init__(self, client: Client, pool: "Pool[Any]", bus: Bus) -> None:
@@ -100,7 +100,7 @@ class OrderRuns:
             return False
         return switches.level(user_id, symbol) >= PAUSE_EXECUTIONS
 
-    async def cancel(self, order: OrderKey) -> str:
+    async def cancel(self, order: OrderKey, wish: CancelOrder = BY_RECONCILIATION) -> str:
         """Have the order ask the exchange for its end. Raises `DatabaseUnavailable`."""
         row = await self._order_of(order.user_id, order.order_id)
         if row is None:
@@ -112,7 +112,7 @@ class OrderRuns:
             async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
                 await self._client.execute_update_with_start_workflow(
                     OrderWorkflow.cancel,
-                    CancelOrder(RECONCILIATION),
+                    wish,
                     start_workflow_operation=operation,
                 )
         except (TimeoutError, RPCError, WorkflowUpdateFailedError) as error:

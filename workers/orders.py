@@ -22,7 +22,9 @@ from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
 from brokerage.storage.pool import open_pool
 from brokerage.storage.writes import OrderWriter
+from workers.cancel_after import cancel_after_for_ever
 from workers.opening import StoppedEarly, enter, unless_stopped
+from workers.order_runs import OrderRuns
 from workers.reconciling import ensure_schedule, reconciliation_activities, show_age_for_ever
 from workers.sandbox import production_runner
 from workers.spreading import SpreadRetries
@@ -119,11 +121,13 @@ async def serve(process: Process, settings: Settings) -> None:
         worker = order_worker(client, settings, OrderWriter(pool), bus, reconciling)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(worker.run())
+            dead_man = tasks.create_task(cancel_after_for_ever(pool, OrderRuns(client, pool)))
             sweeping = tasks.create_task(sweep_for_ever(pool, client))
             showing = tasks.create_task(show_age_for_ever(pool))
             process.mark_ready()
             await process.stopping.wait()
             sweeping.cancel()
+            dead_man.cancel()
             showing.cancel()
             await worker.shutdown()
 

@@ -39,7 +39,8 @@ _STREAM: Final = StreamConfig(
     storage=StorageType.MEMORY,
     max_age=ENTERED_SECONDS,
     max_msgs_per_subject=1,
-    max_bytes=128 * MEBIBYTE,
+    # Room for 5,000 orders a second.
+    max_bytes=64 * MEBIBYTE,
     discard=DiscardPolicy.OLD,
     allow_direct=True,
     allow_msg_ttl=True,
