@@ -4,7 +4,7 @@ import subprocess
 import sys
 from typing import Final
 
-MEASUREMENTS: Final = ("bench.orders", "bench.prices", "bench.takeover")
+MEASUREMENTS: Final = ("bench.orders", "bench.prices", "bench.takeover", "bench.kill_switch")
 
 
 def main() -> int:

@@ -3,6 +3,7 @@ how soon a process that cannot read it is closed, and what the check of what lea
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import httpx
+import structlog
 import typer
 from rich.console import Console
 
@@ -38,6 +40,7 @@ def measure(
     switches: Annotated[int, typer.Option("--switches", min=1, help="How often it is set.")] = 50,
 ) -> None:
     """Set it again and again under load, then freeze NATS; print p50 and maximum."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     console.print(describe())
     asyncio.run(_measure(switches))
 

@@ -75,6 +75,34 @@ async def by_command(stack: DevStack, *arguments: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), error.decode()
 
 
+# First, because after NATS was away nothing trips for a while.
+async def test_a_runaway_sender_stops_itself_at_the_gateway(
+    operator: Account, alice: Account, bus: Bus
+) -> None:
+    gateway = GatewayClient(bus)
+    try:
+
+        async def tripped() -> dict[str, object]:
+            for _ in range(TRIP_COUNT):
+                request = PlaceRequest(
+                    f"runaway-{uuid4()}", "account", "QQQ", "buy", 100, 1, "day", 2**50
+                )
+                assert (await gateway.place(request)).outcome == "declined"
+            shown = (await operator.http.get("/ops/kill-switch")).json()
+            assert shown["symbols"] == {"QQQ": 1}
+            act: dict[str, object] = shown["lastAct"]
+            return act
+
+        act = await eventually(tripped, "the symbol is switched", 60)
+        stopped = await place(alice, RESTING | {"symbol": "QQQ"})
+        await placed(alice, RESTING)
+    finally:
+        await set_level(operator, 0, symbol="QQQ")
+
+    assert act["operator"] == "gateway"
+    assert stopped.json()["code"] == "kill-switch"
+
+
 async def test_who_cannot_read_it_takes_no_order_and_what_was_set_outlives_nats(
     stack: DevStack, operator: Account, alice: Account
 ) -> None:
@@ -217,30 +245,3 @@ async def test_the_command_says_what_is_wrong_with_what_it_is_asked(stack: DevSt
         status, _, said = await by_command(stack, *arguments)
         assert status != 0
         assert why in said
-
-
-async def test_a_runaway_sender_stops_itself_at_the_gateway(
-    operator: Account, alice: Account, bus: Bus
-) -> None:
-    gateway = GatewayClient(bus)
-    try:
-        # The link that NATS lost in another test has to have been back for a while.
-        async def tripped() -> dict[str, object]:
-            for _ in range(TRIP_COUNT):
-                request = PlaceRequest(
-                    f"runaway-{uuid4()}", "account", "QQQ", "buy", 100, 1, "day", 2**50
-                )
-                assert (await gateway.place(request)).outcome == "declined"
-            shown = (await operator.http.get("/ops/kill-switch")).json()
-            assert shown["symbols"] == {"QQQ": 1}
-            act: dict[str, object] = shown["lastAct"]
-            return act
-
-        act = await eventually(tripped, "the symbol is switched", 60)
-        stopped = await place(alice, RESTING | {"symbol": "QQQ"})
-        await placed(alice, RESTING)
-    finally:
-        await set_level(operator, 0, symbol="QQQ")
-
-    assert act["operator"] == "gateway"
-    assert stopped.json()["code"] == "kill-switch"
