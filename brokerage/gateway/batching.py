@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 GATHER_SECONDS: Final = 0.003
 """How long after an answer the next request waits for more."""
-HOLD_SECONDS: Final = 3.0
+HOLD_SECONDS: Final = 1.5
 """Who asked has given up by then, and the claim must outlive what is sent under it."""
 QUEUE_MAX: Final = 5_000
 """More than this waiting are minutes of the exchange's time: later ones are told so at once."""
