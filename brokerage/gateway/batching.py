@@ -82,6 +82,7 @@ class PlacementBatcher:
         self._full = asyncio.Event()
         self._answered_at = float("-inf")
         self._stopped = False
+        self._admitting = 0
 
     @property
     def waiting(self) -> int:
@@ -103,7 +104,7 @@ class PlacementBatcher:
             return await asyncio.shield(known.reply)
         if self._stopped:
             return GatewayReply("declined", code="gateway-stopping")
-        if len(self._known) >= self._queue_max:
+        if len(self._queue) + self._admitting >= self._queue_max:
             return GatewayReply("declined", code="gateway-overloaded")
         waiting = _Waiting(
             request, asyncio.get_running_loop().create_future(), since=time.monotonic()
@@ -116,18 +117,21 @@ class PlacementBatcher:
 
     async def _place_in_hand(self, waiting: _Waiting, egress: Egress) -> GatewayReply:
         request = waiting.request
+        self._admitting += 1
         try:
             code = await egress.admit(request)
         except BaseException:
             self._settle(waiting, GatewayReply("declined", code="gateway-defect"))
             raise
+        finally:
+            self._admitting -= 1
         if code is not None:
             self._settle(waiting, GatewayReply("declined", code=code))
             return await waiting.reply
         if not waiting.reply.done():  # it is where `run` has ended meanwhile
             self._enqueue(waiting)
         reply = await asyncio.shield(waiting.reply)
-        if reply.outcome in ("accepted", "refused"):
+        if reply.outcome == "accepted":
             egress.done(request)
         else:
             await egress.free(request)

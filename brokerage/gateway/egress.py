@@ -75,7 +75,7 @@ class Egress:
             log.info("claim_not_freed", order_id=request.client_order_id, error=str(error))
 
     def done(self, request: PlaceRequest) -> None:
-        """The exchange has answered for good: the claim goes by itself."""
+        """The exchange has the order: the claim goes by itself."""
         self._claims.pop(request.client_order_id, None)
 
     async def _violation(self, request: PlaceRequest) -> str | None:
