@@ -25,8 +25,8 @@ from brokerage.contracts.subjects import EGRESS_BUCKET, entered_subject, live_su
 log = structlog.get_logger()
 
 CLAIM_SECONDS: Final = 4
-"""A claim whose gateway died stands in nobody's way for longer: so an order has time left before its
-`send_by`. An attempt is over before."""
+"""A claim whose gateway died stands in nobody's way for longer, so that an order has time left
+before its `send_by`. An attempt is over before."""
 ENTERED_SECONDS: Final = 2 * SEND_BY_SECONDS
 ASK_SECONDS: Final = 0.3
 """Of the 1.2 s that a placement has, this much may go into the claim."""
