@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from devstack.stack import DevStack
@@ -105,10 +106,13 @@ async def test_it_survives_a_restart_of_everything(stack: DevStack, alice: Accou
         stack.kill(name)
 
     async def back() -> bool:
-        answer = await alice.http.get(PATH)
-        return answer.is_success
+        try:
+            return (await alice.http.get(PATH)).is_success
+        except httpx.HTTPError:
+            return False
 
-    await eventually(back, "everything is back", 90)
+    await eventually(back, "the API and its database are back", 90)
+    await stack.wait_ready()
     await ended(alice, order["id"], "cancelled")
 
 

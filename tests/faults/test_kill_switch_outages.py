@@ -15,7 +15,7 @@ from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.kill_switch import create_switch, new_act, open_kill_switch, read_switch
 from brokerage.contracts.gateway import CancelRequest, PlaceRequest
 from brokerage.contracts.kill_switch import SUBJECTS_MAX
-from brokerage.contracts.subjects import KILL_SWITCH_BUCKET
+from brokerage.contracts.subjects import KILL_SWITCH_BUCKET, entered_subject
 from brokerage.gateway.client import GatewayClient
 from brokerage.gateway.egress import TRIP_COUNT
 from devstack.stack import DevStack
@@ -164,6 +164,7 @@ async def test_lost_with_the_store_it_is_closed_until_everybodys_level_is_set(
 
         async def closed() -> bool:
             request = PlaceRequest("o1", "account", "IBM", "buy", 100, 1, "day", 2**50)
+            await bus.publish(entered_subject("o1"), msgspec.json.encode(request))
             return (await gateway.place(request)).code == "kill-switch-unread"
 
         await eventually(closed, "the gateway is closed too")
