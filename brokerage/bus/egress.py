@@ -28,8 +28,8 @@ CLAIM_SECONDS: Final = 4
 """A claim whose gateway died stands in nobody's way for longer, so that an order has time left
 before its `send_by`. An attempt is over before."""
 ENTERED_SECONDS: Final = 2 * SEND_BY_SECONDS
-ASK_SECONDS: Final = 0.3
-"""Of the 1.2 s that a placement has, this much may go into the claim."""
+ASK_SECONDS: Final = 0.8
+"""A placement has 1.2 s; where the claim takes longer, there is no time left to send it."""
 HEARD_MAX: Final = 20_000
 WRONG_LAST_SEQUENCE: Final = 10071
 
