@@ -121,7 +121,7 @@ async def serve(process: Process, settings: Settings) -> None:
         worker = order_worker(client, settings, OrderWriter(pool), bus, reconciling)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(worker.run())
-            dead_man = tasks.create_task(cancel_after_for_ever(pool, OrderRuns(client, pool)))
+            dead_man = tasks.create_task(cancel_after_for_ever(pool, OrderRuns(client, pool, bus)))
             sweeping = tasks.create_task(sweep_for_ever(pool, client))
             showing = tasks.create_task(show_age_for_ever(pool))
             process.mark_ready()

@@ -5,11 +5,13 @@ from collections import Counter
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 from temporalio.exceptions import ApplicationError
 
 import activities.exchange
 import activities.orders
-from activities.exchange import ExchangeActivities, place_request
+from activities.exchange import ExchangeActivities
+from activities.notices import Notices
 from activities.orders import OrderActivities
 from activities.trace import Trace
 from brokerage.contracts.commands import (
@@ -19,7 +21,8 @@ from brokerage.contracts.commands import (
     SubmitRequest,
 )
 from brokerage.contracts.gateway import PlaceRequest, QueryRequest
-from brokerage.contracts.placements import new_order
+from brokerage.contracts.placements import new_order, place_request
+from brokerage.contracts.subjects import entered_subject
 from brokerage.domain import booking
 from brokerage.domain.orders import Order, OrderType, Side
 from brokerage.domain.prices import collar_cents
@@ -29,20 +32,32 @@ from workflows.order import OrderWorkflow
 
 
 def retried_under_another_id(where: Where) -> None:
-    """The second attempt goes out under a new id."""
+    """The second attempt goes out under a new id, of which it is said that its row is there."""
     sent: Counter[str] = Counter()
+    renamed: dict[str, PlaceRequest] = {}
 
     def make(original: Any) -> Any:
         def request_of(order: Order) -> PlaceRequest:
             request: PlaceRequest = original(order)
             sent[order.order_id] += 1
             if where.has(order.symbol) and sent[order.order_id] > 1:
-                return dataclasses.replace(request, client_order_id=str(uuid4()))
+                request = dataclasses.replace(request, client_order_id=str(uuid4()))
+                renamed[order.order_id] = request
             return request
 
         return request_of
 
+    def entering(original: Any) -> Any:
+        async def order_entered(self: Notices, order: Order) -> None:
+            await original(self, order)
+            if (request := renamed.get(order.order_id)) is not None:
+                entry = msgspec.json.encode(request)
+                await self._bus.notify(entered_subject(request.client_order_id), entry)
+
+        return order_entered
+
     patch(activities.exchange, "place_request", make)
+    patch(Notices, "order_entered", entering)
 
 
 def silence_is_failure(where: Where) -> None:
@@ -115,12 +130,14 @@ def cancel_is_sent_nowhere(where: Where) -> None:
 
 
 def sent_before_written(where: Where) -> None:
-    """The order goes out first, and is written down when it is there."""
+    """The order goes out first, said to be written down, and is when it is there."""
 
     def make(original: Any) -> Any:
         async def reserve(self: OrderActivities, start: StartOrder) -> OrderState:
             if where.has(start.symbol):
-                await GatewayClient(self._notices._bus).place(place_request(new_order(start)))
+                order = new_order(start)
+                await self._notices.order_entered(order)
+                await GatewayClient(self._notices._bus).place(place_request(order))
             state: OrderState = await original(self, start)
             return state
 
