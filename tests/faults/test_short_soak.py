@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.soak.running import Wanted, soak, wired_stack
 
-WANTED: Final = Wanted(seed=56, seconds=60.0, episodes=3, users=4)
+WANTED: Final = Wanted(seed=56, seconds=600.0, episodes=3, users=4)
 """Orders hidden; a feed frozen; Postgres killed while the gateway loses NATS mid-message."""
 
 
