@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from devstack.stack import DevStack
+from tests.support.accounts import Account, account
 from tests.support.nats_server import NatsServer, nats_server
 
 FOLDERS = ("faults", "foreign", "integration", "replay", "unit")
@@ -53,3 +54,17 @@ async def stack() -> AsyncIterator[DevStack]:
     async with DevStack.temporary() as stack:
         await stack.wait_ready()
         yield stack
+
+
+@pytest.fixture
+async def alice(stack: DevStack) -> AsyncIterator[Account]:
+    """A user of this test's own."""
+    async with account(stack.api_url) as alice:
+        yield alice
+
+
+@pytest.fixture
+async def operator(stack: DevStack) -> AsyncIterator[Account]:
+    """An operator of this test's own."""
+    async with account(stack.api_url, scope="operator") as operator:
+        yield operator

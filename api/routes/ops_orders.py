@@ -14,7 +14,7 @@ from api.order_ids import parse_order_id
 from api.routes.ops import OPERATOR_PROBLEMS
 from api.routes.why import look
 from api.schemas import ORDER_ID_EXAMPLE, TIME_EXAMPLE, OrderBody
-from brokerage.bus.execution_streams import laid_aside
+from brokerage.bus.set_aside import SetAside
 from brokerage.contracts.gateway import GatewayReply, QueryRequest
 from brokerage.contracts.views import format_time, order_view
 from brokerage.domain.next_act import NextAct, There, advise
@@ -89,7 +89,7 @@ async def read_order_standing(order_id: str, operator: CurrentOperator, node: No
         await GatewayClient(node.bus).query(QueryRequest(client_order_id=order_id), ASK_SECONDS)
     )
     external_order_id = order.external_order_id if order else None
-    parked, dead = await laid_aside(node.bus, external_order_id) if external_order_id else (0, 0)
+    parked, dead = await _set_aside(node, external_order_id) if external_order_id else (0, 0)
     advice = advise(order, run, there, parked=parked, dead=dead, now=now)
     return json_response(
         {
@@ -131,3 +131,11 @@ def _there(reply: GatewayReply) -> There:
 
 def _time(at: datetime | None) -> str | None:
     return None if at is None else format_time(at)
+
+
+async def _set_aside(node: Node, external_order_id: str) -> tuple[int, int]:
+    aside = SetAside(node.bus)
+    return (
+        sum((await aside.parked(external_order_id)).values()),
+        sum((await aside.dead(external_order_id)).values()),
+    )

@@ -13,7 +13,7 @@ from api.live_prices import live_prices
 from api.node import Node
 from api.routes.ops import OPERATOR_PROBLEMS
 from api.schemas import TIME_EXAMPLE
-from brokerage.bus.execution_streams import unbooked
+from brokerage.bus.unbooked import unbooked
 from brokerage.contracts.views import format_time
 from brokerage.domain.exposure import Exposure, error_exposures, total_cents
 from brokerage.domain.ledger import CASH

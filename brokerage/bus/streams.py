@@ -1,5 +1,6 @@
 """The streams and the buckets on the bus: what each keeps, how much of it, for how long."""
 
+import re
 from typing import Final
 
 import structlog
@@ -22,7 +23,7 @@ MEBIBYTE: Final = 1024 * 1024
 DUPLICATE_WINDOW_SECONDS: Final = 600.0
 """A report sent twice within it is stored once; later repeats are the consumer's to recognise."""
 SAME_NAME_OTHER_CONFIG: Final = 10058
-MESSAGE_GONE: Final = "no message found"
+MESSAGE_GONE: Final = re.compile(r"no message found|sequence \d+ not found")
 
 
 def _durable(name: str, subject: str, max_mebibytes: int) -> StreamConfig:
@@ -92,8 +93,9 @@ async def delete_message(bus: Bus, stream: str, sequence: int) -> None:
         with bus_errors(f"remove from {stream}"):
             await bus.jetstream.delete_msg(stream, sequence)
     except BusUnavailable as error:
-        # The server calls it its own failure (500), and tells only in words what it was.
-        if MESSAGE_GONE not in (getattr(error.__cause__, "description", None) or ""):
+        # The server says so under several codes, of which one stands for any failure of its own
+        # (500): only its words tell.
+        if not MESSAGE_GONE.search(getattr(error.__cause__, "description", None) or ""):
             raise
 
 

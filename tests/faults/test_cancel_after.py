@@ -1,7 +1,5 @@
 """The dead-man switch: what it cancels, when, and that it does so after anything."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 
@@ -11,12 +9,6 @@ from tests.support.eventually import eventually
 from tests.support.trading import RESTING, at_database, ended, placed, read
 
 PATH = "/orders/cancel-after"
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url) as alice:
-        yield alice
 
 
 async def arm(alice: Account, seconds: object) -> dict[str, object]:

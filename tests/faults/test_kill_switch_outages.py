@@ -19,25 +19,13 @@ from brokerage.contracts.subjects import KILL_SWITCH_BUCKET, entered_subject
 from brokerage.gateway.client import GatewayClient
 from brokerage.gateway.egress import TRIP_COUNT
 from devstack.stack import DevStack
-from tests.support.accounts import Account, account
+from tests.support.accounts import Account
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import exchange_of, recorded
 from tests.support.kill_switch import set_level, switched
 from tests.support.nats_server import NatsServer
 from tests.support.running import ROOT, inherited
 from tests.support.trading import RESTING, ended, place, placed
-
-
-@pytest.fixture
-async def operator(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url, scope="operator") as operator:
-        yield operator
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url) as alice:
-        yield alice
 
 
 @pytest.fixture

@@ -24,7 +24,16 @@ async def test_a_reserved_order_is_pending_with_its_cash_held(books: Books) -> N
 
     state = await books.orders.reserve(start)
 
-    assert state == OrderState("pending", 1, settled=False, unanswered=True, created=True)
+    order = await books.order(OrderKey(start.order_id, books.user_id))
+    assert state == OrderState(
+        "pending",
+        1,
+        settled=False,
+        unanswered=True,
+        created=True,
+        shares=10,
+        changed_at_ms=int(order.updated_at.timestamp() * 1000),
+    )
     balances = await books.balances()
     assert (balances.cash_cents, balances.held_cents) == (1_000_000, 200_000)
     assert balances.as_of_seq == 1

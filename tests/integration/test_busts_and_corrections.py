@@ -33,13 +33,6 @@ async def scene(stack: DevStack) -> AsyncIterator[Scene]:
         yield scene
 
 
-@pytest.fixture
-async def operator(stack: DevStack) -> AsyncIterator[Account]:
-    """An operator of this test's own."""
-    async with account(stack.api_url, scope="operator") as operator:
-        yield operator
-
-
 async def executed(scene: Scene, order: Order, shares: int) -> str:
     """Have the exchange execute so much; the id of the execution."""
     await scene.execute(order, shares)

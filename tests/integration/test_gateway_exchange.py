@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from brokerage.bus.connection import open_bus
-from brokerage.contracts.gateway import CancelRequest, PlaceRequest, QueryRequest
+from brokerage.bus.connection import Bus, open_bus
+from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
+from brokerage.contracts.subjects import entered_subject
 from brokerage.gateway.client import GatewayClient
 from exchange import protocol
 from tests.support.eventually import eventually
@@ -26,6 +27,13 @@ class World:
     exchange_url: str
     gateway: Running
     exchange: Running
+    bus: Bus
+
+    async def place(self, request: PlaceRequest, timeout_seconds: float = 5.0) -> GatewayReply:
+        """The gateway's answer to a placement whose row is there."""
+        subject = entered_subject(request.client_order_id)
+        await self.bus.publish(subject, msgspec.json.encode(request))
+        return await self.client.place(request, timeout_seconds)
 
     async def counts(self) -> protocol.MemberCounts:
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -60,7 +68,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         ) as gateway,
         open_bus(nats.url, "asker") as bus,
     ):
-        yield World(GatewayClient(bus), exchange_url, gateway, exchange)
+        yield World(GatewayClient(bus), exchange_url, gateway, exchange, bus)
 
 
 def placement(order: str, *, price_cents: int = 100, send_by_ms: int | None = None) -> PlaceRequest:
@@ -74,9 +82,7 @@ async def test_500_orders_at_once_are_at_most_20_requests_and_two_connections(
 ) -> None:
     async with world(tmp_path) as here:
         async with asyncio.TaskGroup() as tasks:
-            asked = [
-                tasks.create_task(here.client.place(placement(f"o{n}"), 10)) for n in range(500)
-            ]
+            asked = [tasks.create_task(here.place(placement(f"o{n}"), 10)) for n in range(500)]
         await here.client.cancel(CancelRequest("o1", None))
         counts = await here.counts()
 
@@ -91,8 +97,8 @@ async def test_500_orders_at_once_are_at_most_20_requests_and_two_connections(
 
 async def test_an_order_is_placed_found_and_cancelled(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
-        placed = await here.client.place(placement("o1"))
-        again = await here.client.place(placement("o1"))
+        placed = await here.place(placement("o1"))
+        again = await here.place(placement("o1"))
         cancelled = await here.client.cancel(
             CancelRequest("o1", placed.order.external_order_id if placed.order else None)
         )
@@ -119,7 +125,7 @@ async def test_what_the_exchange_never_saw_is_absent_and_refused_from_then_on(
     async with world(tmp_path) as here:
         asked = await here.client.query(QueryRequest(client_order_id="o1"))
         cancelled = await here.client.cancel(CancelRequest("o1", None))
-        placed = await here.client.place(placement("o1"))
+        placed = await here.place(placement("o1"))
 
     assert (asked.outcome, cancelled.outcome) == ("absent", "absent")
     assert (placed.outcome, placed.code) == ("refused", "cancelled-before-placed")
@@ -127,8 +133,8 @@ async def test_what_the_exchange_never_saw_is_absent_and_refused_from_then_on(
 
 async def test_an_unknown_symbol_is_refused_and_a_late_order_declined(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
-        late = await here.client.place(placement("late", send_by_ms=1))
-        wrong = await here.client.place(
+        late = await here.place(placement("late", send_by_ms=1))
+        wrong = await here.place(
             PlaceRequest("o2", "account", "NOPE", "buy", 1, 1, "day", 9_999_999_999_999)
         )
         counts = await here.counts()
@@ -142,10 +148,10 @@ async def test_an_exchange_that_dies_is_unknown_and_the_gateway_stops_cleanly(
     tmp_path: Path,
 ) -> None:
     async with world(tmp_path) as here:
-        await here.client.place(placement("o1"))
+        await here.place(placement("o1"))
         await here.exchange.kill()
 
-        away = await here.client.place(placement("o2"))
+        away = await here.place(placement("o2"))
         code = await here.gateway.stop()
 
     assert away.outcome == "unknown"

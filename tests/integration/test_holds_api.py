@@ -1,24 +1,13 @@
 """Every cent and share that is held is explained by the order that holds it."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
 from brokerage.contracts.commands import CancelRequested, SettleRequest
 from brokerage.storage.account_reads import holds_page
-from devstack.stack import DevStack
-from tests.support.accounts import Account, account
+from tests.support.accounts import Account
 from tests.support.books import Books, external_id
 from tests.support.orders import a_fill, an_end
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    """A user of this test's own, with $100,000.00, 100 SPY and 100 IBM."""
-    async with account(stack.api_url) as alice:
-        yield alice
 
 
 async def placed(alice: Account, **order: Any) -> dict[str, Any]:

@@ -20,18 +20,6 @@ ELSEWHERE = RESTING | {"symbol": "SPY"}
 
 
 @pytest.fixture
-async def operator(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url, scope="operator") as operator:
-        yield operator
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url) as alice:
-        yield alice
-
-
-@pytest.fixture
 async def bob(stack: DevStack) -> AsyncIterator[Account]:
     async with account(stack.api_url) as bob:
         yield bob

@@ -1,7 +1,6 @@
 """Operators set limits and states over HTTP; every change is kept with its author and reason."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -9,8 +8,7 @@ import httpx
 import pytest
 
 from brokerage.domain.limits import LIMITS
-from devstack.stack import DevStack
-from tests.support.accounts import Account, account
+from tests.support.accounts import Account
 
 WHY = "a test of limits"
 RESTING: dict[str, Any] = {
@@ -20,20 +18,6 @@ RESTING: dict[str, Any] = {
     "numShares": 10,
     "timeInForce": "gtc",
 }
-
-
-@pytest.fixture
-async def operator(stack: DevStack) -> AsyncIterator[Account]:
-    """An operator of this test's own."""
-    async with account(stack.api_url, scope="operator") as operator:
-        yield operator
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    """A user of this test's own."""
-    async with account(stack.api_url) as alice:
-        yield alice
 
 
 async def place(http: httpx.AsyncClient, **changes: Any) -> httpx.Response:

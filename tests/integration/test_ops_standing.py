@@ -1,40 +1,25 @@
 """Operators are told where an order is, what to do about it, and what all of it may cost."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import msgspec
-import pytest
 
 from brokerage.bus.connection import open_bus
 from brokerage.bus.execution_log import ExecutionLog, LogEntry
-from brokerage.bus.execution_streams import laid_aside, unbooked
 from brokerage.bus.executions import ExecutionReader, Parking
+from brokerage.bus.set_aside import SetAside
 from brokerage.bus.streams import ensure_streams
+from brokerage.bus.unbooked import unbooked
 from brokerage.contracts.ids import order_id_for
 from brokerage.contracts.subjects import execution_subject
 from devstack.stack import DevStack
-from tests.support.accounts import Account, account
+from tests.support.accounts import Account
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import control, exchange_of, rule, struck
 from tests.support.nats_server import NatsServer
 from tests.support.orders import a_fill
 from tests.support.trading import MARKET, RESTING, ended, place, placed, until
-
-
-@pytest.fixture
-async def operator(stack: DevStack) -> AsyncIterator[Account]:
-    """An operator of this test's own."""
-    async with account(stack.api_url, scope="operator") as operator:
-        yield operator
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    """A user of this test's own."""
-    async with account(stack.api_url) as alice:
-        yield alice
 
 
 async def standing(operator: Account, order_id: str) -> dict[str, Any]:
@@ -192,9 +177,10 @@ async def test_reports_that_are_not_booked_are_at_risk_at_their_price(nats: Nats
             }
 
         await eventually(seen, "each report counts where it lies")
-        aside = await laid_aside(bus, "x-1")
-        nobodys = await laid_aside(bus, "x-2")
+        aside = SetAside(bus)
+        mine = [await aside.parked("x-1"), await aside.dead("x-1")]
+        nobodys = [await aside.parked("x-2"), await aside.dead("x-2")]
         await reader.close()
 
     assert before["executions-under-way"] == (4, 10_000)
-    assert (aside, nobodys) == ((1, 1), (0, 0))
+    assert (mine, nobodys) == ([{"x-1": 1}, {"x-1": 1}], [{}, {}])

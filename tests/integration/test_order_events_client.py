@@ -20,16 +20,10 @@ from client.errors import Refused
 from client.order_events import Heartbeat, OrderEvent, OrderEventStream
 from client.sherwood import Sherwood
 from devstack.stack import DevStack
-from tests.support.accounts import Account, account
+from tests.support.accounts import Account
 from tests.support.order_follower import place_resting
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url) as alice:
-        yield alice
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`GET /orders/stream` and `GET /orders/events` over HTTP: one log, told twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,12 +10,6 @@ from devstack.stack import DevStack
 from tests.support.accounts import Account, account
 from tests.support.eventually import eventually
 from tests.support.order_follower import PATH, following, place_resting
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url) as alice:
-        yield alice
 
 
 async def log_of(user: Account, **params: Any) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """`GET /portfolio?asOfSeq=`: the account as it was after any event, over HTTP."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -8,16 +7,10 @@ import asyncpg
 import pytest
 
 from devstack.stack import DevStack
-from tests.support.accounts import Account, account
+from tests.support.accounts import Account
 from tests.support.books import forget_balances
 
 BALANCES = ("cashInCents", "heldCashInCents", "buyingPowerInCents", "asOfSeq")
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url) as alice:
-        yield alice
 
 
 async def portfolio(alice: Account, **params: int) -> dict[str, Any]:

@@ -92,12 +92,6 @@ async def test_database_adds_up_what_plain_summing_says(url: str, seed: int, day
             ]
 
 
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url) as alice:
-        yield alice
-
-
 async def told(user: Account, window: str = "all") -> dict[str, Any]:
     response = await user.http.get("/portfolio/history", params={"window": window})
     assert response.status_code == 200, response.text

@@ -1,6 +1,6 @@
 """A preview says what placing the same order then does, and does nothing itself."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from devstack.stack import DevStack
-from tests.support.accounts import Account, account
+from tests.support.accounts import Account
 
 WHY = "a test of previews"
 
@@ -95,19 +95,6 @@ CASES = {
     "own limit of shares": Case(buy(10), ["order-too-large"], capped("order-shares", 9)),
     "own limit of cents": Case(buy(10), ["order-too-large"], capped("order-notional-cents", 999)),
 }
-
-
-@pytest.fixture
-async def operator(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url, scope="operator") as operator:
-        yield operator
-
-
-@pytest.fixture
-async def alice(stack: DevStack) -> AsyncIterator[Account]:
-    """A user of this test's own."""
-    async with account(stack.api_url) as alice:
-        yield alice
 
 
 async def preview(user: Account, order: dict[str, Any]) -> httpx.Response:

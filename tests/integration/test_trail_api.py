@@ -15,7 +15,7 @@ from brokerage.contracts.ids import account_ref_for, order_id_for
 from client.auth import BearerToken
 from client.sherwood import Sherwood
 from devstack.stack import DevStack
-from tests.support.accounts import Account, account
+from tests.support.accounts import Account
 from tests.support.eventually import eventually
 from tests.support.exchange_member import Member, placement
 from tests.support.exchange_rules import MEMBER, executions_of
@@ -29,12 +29,6 @@ REASON = {"reason": "agreed with the exchange"}
 async def scene(stack: DevStack) -> AsyncIterator[Scene]:
     async with race(stack) as scene:
         yield scene
-
-
-@pytest.fixture
-async def operator(stack: DevStack) -> AsyncIterator[Account]:
-    async with account(stack.api_url, scope="operator") as operator:
-        yield operator
 
 
 @pytest.fixture
