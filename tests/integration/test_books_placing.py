@@ -4,11 +4,14 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import msgspec
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from brokerage.contracts.commands import OrderKey, OrderState, SubmitRequest
 from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
+from brokerage.contracts.placements import place_request
+from brokerage.contracts.subjects import entered_subject
 from brokerage.domain.orders import OrderStatus
 from brokerage.storage.reads import route_of_external, route_of_order
 from tests.support.books import Books, accepted, external_id, until_done
@@ -40,7 +43,10 @@ async def test_a_reserved_order_is_pending_with_its_cash_held(books: Books) -> N
     route = await route_of_order(books.pool, start.order_id)
     assert route is not None
     assert route.user_id == books.user_id
-    assert books.bus.notices == [(f"orders.{books.user_id}", b"1")]
+    assert books.bus.notices == [
+        (entered_subject(start.order_id), msgspec.json.encode(place_request(order))),
+        (f"orders.{books.user_id}", b"1"),
+    ]
 
 
 async def test_reserving_twice_is_one_row_one_hold_one_event(books: Books) -> None:
