@@ -18,11 +18,11 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from brokerage.contracts.commands import CancelOrder, Reply, StartOrder, adopt_order
+from brokerage.contracts.commands import CancelOrder, Reply, StartOrder
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE, PLACED_UPDATE_ID, workflow_id_for
 from brokerage.domain.next_act import Run
 from brokerage.domain.orders import Order
-from workflows.adoption import adoption
+from workflows.adoption import update_adopted
 from workflows.client import forget
 from workflows.labels import labels
 from workflows.order import OrderWorkflow
@@ -119,18 +119,10 @@ class OrderWorkflows:
 
     async def adopt_and_cancel(self, order: Order, command: CancelOrder) -> CancelAnswer:
         """The same for an open row that nobody runs: a run that adopts the row hears the wish."""
-        operation = WithStartWorkflowOperation(
-            OrderWorkflow.run,
-            adopt_order(order.order_id, order.user_id),
-            **adoption(order),
-        )
         try:
             async with asyncio.timeout(CANCEL_SECONDS), self._cancelling:
-                await self._client.execute_update_with_start_workflow(
-                    OrderWorkflow.cancel, command, start_workflow_operation=operation
-                )
+                await update_adopted(self._client, order, "cancel", command)
         except NO_ANSWER as error:
-            await forget(operation)
             return _cancel_answer(order.order_id, error)
         return "recorded"
 

@@ -7,28 +7,24 @@ from typing import Final
 import structlog
 from temporalio.client import (
     Client,
-    WithStartWorkflowOperation,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from brokerage.contracts.commands import adopt_order
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.ids import fill_update_id, workflow_id_for
 from brokerage.domain.orders import Order
 from brokerage.storage.pool import DatabaseUnavailable
 from brokerage.storage.reads import Route
 from streaming.execution_metrics import REOPENED, UPDATE_REPORTS
-from workflows.adoption import adoption
-from workflows.client import forget
+from workflows.adoption import update_adopted
 
 log = structlog.get_logger()
 
 ATTEMPT_SECONDS: Final = 10.0
 """The whole of one attempt: the SDK's own timeout is per call, and it repeats calls by itself."""
-WORKFLOW: Final = "OrderWorkflow"
 FILL: Final = "fill"
 ENDED_TYPES: Final = frozenset({"AcceptedUpdateCompletedWorkflow", "WorkflowUpdateAborted"})
 
@@ -118,23 +114,15 @@ class OrderWorkflows:
         order = await self._row(route)
         log.info("order_reopened", order_id=route.order_id, reports=len(reports))
         REOPENED.inc()
-        operation: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
-            WORKFLOW,
-            adopt_order(route.order_id, route.user_id),
-            **adoption(order),
+        settled: list[str] = await update_adopted(
+            self._client,
+            order,
+            FILL,
+            reports,
+            # An update that the ended run accepted and never finished is remembered as failed.
+            update_id=f"{update_id}-reopen",
+            result_type=list[str],
         )
-        try:
-            settled: list[str] = await self._client.execute_update_with_start_workflow(
-                FILL,
-                reports,
-                start_workflow_operation=operation,
-                # An update that the ended run accepted and never finished is remembered as failed.
-                id=f"{update_id}-reopen",
-                result_type=list[str],
-            )
-        except BaseException:
-            await forget(operation)
-            raise
         return settled
 
     async def _row(self, route: Route) -> Order:

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from temporalio.client import (
     Client,
-    WithStartWorkflowOperation,
     WorkflowExecutionStatus,
     WorkflowUpdateFailedError,
 )
@@ -29,8 +28,7 @@ from brokerage.storage.pool import Pool
 from brokerage.storage.reads import Route, order_of_user
 from streaming.executions import TOGETHER_MAX
 from streaming.order_workflows import NotTold, OrderWorkflows
-from workflows.adoption import adoption
-from workflows.client import forget
+from workflows.adoption import adoption, update_adopted
 from workflows.order import OrderWorkflow
 
 CALL_TIMEOUT: Final = timedelta(seconds=5)
@@ -105,18 +103,10 @@ class OrderRuns:
         row = await self._order_of(order.user_id, order.order_id)
         if row is None:
             return NO_ROW
-        operation = WithStartWorkflowOperation(
-            OrderWorkflow.run, adopt_order(order.order_id, order.user_id), **adoption(row)
-        )
         try:
             async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
-                await self._client.execute_update_with_start_workflow(
-                    OrderWorkflow.cancel,
-                    wish,
-                    start_workflow_operation=operation,
-                )
+                await update_adopted(self._client, row, "cancel", wish)
         except (TimeoutError, RPCError, WorkflowUpdateFailedError) as error:
-            await forget(operation)
             return f"cancel not recorded: {error!r}"[:200]
         return "cancel recorded"
 

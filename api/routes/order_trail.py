@@ -18,6 +18,7 @@ from brokerage.contracts.ids import workflow_id_for
 from brokerage.contracts.views import event_view, format_time
 from brokerage.domain.trail import OrderTrail, Row, Tampered, source_of, tampered_rows
 from brokerage.storage import operations, trail_reads
+from brokerage.storage.pool import long_read
 from brokerage.storage.trail_reads import FIRST, OwnEvent
 
 router = APIRouter()
@@ -187,7 +188,7 @@ async def verify_trails(
     verified = await trail_reads.verify_orders(node.pool, (user_id, order_id), limit=limit)
     tampered = list(verified.tampered)
     if verified.last is None:
-        async with trail_reads.one_moment(node.pool) as database:
+        async with long_read(node.pool, trail_reads.READ_SECONDS, one_moment=True) as database:
             tampered += await trail_reads.verify_acts(database)
     return json_response(
         {

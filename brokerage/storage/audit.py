@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from brokerage.runtime.settings import Settings
-from brokerage.storage.pool import Connection, Pool, connection, open_pool
+from brokerage.storage.pool import Connection, Pool, long_read, open_pool
 
 AUDIT_SECONDS: Final = 60.0
 
@@ -90,11 +90,7 @@ async def open_auditor(database_url: str) -> AsyncIterator[Callable[[], Awaitabl
 
 async def read_audit(pool: "Pool[asyncpg.Record]") -> Audit:
     """Everything of one moment. Raises `DatabaseUnavailable`."""
-    async with (
-        connection(pool, AUDIT_SECONDS) as database,
-        database.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        await database.execute(f"SET LOCAL statement_timeout = '{int(AUDIT_SECONDS)}s'")
+    async with long_read(pool, AUDIT_SECONDS, one_moment=True) as database:
         orders = await _orders(database)
         executions = await _executions(database)
         ledger = await database.fetch(

@@ -115,3 +115,22 @@ async def connection(
         asyncpg.IdleInTransactionSessionTimeoutError,
     ) as error:
         raise DatabaseUnavailable(repr(error)) from error
+
+
+@asynccontextmanager
+async def long_read(
+    pool: "Pool[asyncpg.Record]", timeout_seconds: float, *, one_moment: bool = False
+) -> AsyncIterator["Connection[asyncpg.Record]"]:
+    """A connection that only reads and may take this long; `one_moment`: all of it sees the same.
+
+    A query of it needs a `timeout` of its own where it may take longer than the pool's. Raises
+    `DatabaseUnavailable`.
+    """
+    async with (
+        connection(pool, timeout_seconds) as database,
+        database.transaction(
+            isolation="repeatable_read" if one_moment else "read_committed", readonly=True
+        ),
+    ):
+        await database.execute(f"SET LOCAL statement_timeout = '{int(timeout_seconds)}s'")
+        yield database

@@ -13,7 +13,7 @@ from brokerage.domain.orders import Order
 from brokerage.domain.risk import AccountState
 from brokerage.domain.states import OPEN, OrderStatus
 from brokerage.domain.valuation import Flow
-from brokerage.storage.pool import Pool, connection
+from brokerage.storage.pool import Pool, connection, long_read
 from brokerage.storage.rows import ORDER_COLUMNS, order_from
 
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -246,11 +246,7 @@ async def route_of_order(pool: "Pool[asyncpg.Record]", order_id: str) -> Route |
 
 async def settled_feed_seq(pool: "Pool[asyncpg.Record]") -> int:
     """The member sequence up to which everything the exchange reported is booked; 0 if nothing."""
-    async with (
-        connection(pool, SETTLED_SEQ_SECONDS) as database,
-        database.transaction(readonly=True),
-    ):
-        await database.execute(f"SET LOCAL statement_timeout = '{SETTLED_SEQ_SECONDS}s'")
+    async with long_read(pool, SETTLED_SEQ_SECONDS) as database:
         seq = await database.fetchval(
             """
             SELECT r.feed_seq FROM execution_reports r

@@ -16,7 +16,7 @@ from brokerage.domain.reconciliation import (
 )
 from brokerage.domain.states import OrderStatus
 from brokerage.storage.audit import AUDIT_SECONDS, CONTRADICTIONS
-from brokerage.storage.pool import Connection, Pool, connection
+from brokerage.storage.pool import Connection, Pool, connection, long_read
 
 PAGE_SECONDS: Final = 10.0
 LISTED_MAX: Final = 100
@@ -99,11 +99,7 @@ class ReconciliationBooks:
 
     async def totals(self, sequence: int) -> dict[str, AssetTotal]:
         """What all entries come to by asset, in one snapshot; it reads the whole ledger."""
-        async with (
-            connection(self._pool, AUDIT_SECONDS) as database,
-            database.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            await database.execute(f"SET LOCAL statement_timeout = '{int(AUDIT_SECONDS)}s'")
+        async with long_read(self._pool, AUDIT_SECONDS, one_moment=True) as database:
             rows = await database.fetch(
                 """
                 SELECT asset,
@@ -166,11 +162,7 @@ class ReconciliationBooks:
         ]
 
     async def _patiently(self, query: str) -> list[asyncpg.Record]:
-        async with (
-            connection(self._pool, AUDIT_SECONDS) as database,
-            database.transaction(readonly=True),
-        ):
-            await database.execute(f"SET LOCAL statement_timeout = '{int(AUDIT_SECONDS)}s'")
+        async with long_read(self._pool, AUDIT_SECONDS) as database:
             return await database.fetch(query, LISTED_MAX, timeout=AUDIT_SECONDS)
 
 

@@ -1,7 +1,6 @@
 """What a start from a loss asks of our rows, of all users; such starts are rare."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
@@ -9,7 +8,7 @@ import asyncpg
 
 from brokerage.domain.orders import Order
 from brokerage.domain.states import OPEN
-from brokerage.storage.pool import APPLICATION, Connection, Pool, connection
+from brokerage.storage.pool import APPLICATION, Pool, connection, long_read
 from brokerage.storage.rows import ORDER_COLUMNS, order_from
 
 WALK_SECONDS: Final = 600
@@ -23,7 +22,7 @@ async def unfinished_orders(
     """At most `limit` orders that something can still happen to: open, or ended with executions
     missing. By user and id; `after` is the last one seen. Raises `DatabaseUnavailable`.
     """
-    async with _walking(pool) as database:
+    async with long_read(pool, WALK_SECONDS) as database:
         rows = await database.fetch(
             f"""
             SELECT {ORDER_COLUMNS} FROM orders
@@ -42,7 +41,7 @@ async def unfinished_orders(
 
 async def newest_order_at(pool: "Pool[asyncpg.Record]") -> datetime | None:
     """When the newest order was placed; None without any."""
-    async with _walking(pool) as database:
+    async with long_read(pool, WALK_SECONDS) as database:
         at: datetime | None = await database.fetchval(
             "SELECT max(created_at) FROM orders", timeout=WALK_SECONDS
         )
@@ -88,15 +87,3 @@ async def other_sessions(pool: "Pool[asyncpg.Record]") -> int:
             APPLICATION,
         )
     return sessions - pool.get_size()
-
-
-@asynccontextmanager
-async def _walking(
-    pool: "Pool[asyncpg.Record]",
-) -> AsyncIterator["Connection[asyncpg.Record]"]:
-    async with (
-        connection(pool, WALK_SECONDS) as database,
-        database.transaction(readonly=True),
-    ):
-        await database.execute(f"SET LOCAL statement_timeout = '{WALK_SECONDS}s'")
-        yield database

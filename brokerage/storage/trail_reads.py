@@ -4,8 +4,7 @@ For operators and auditors; every read is one moment, and of a bounded number of
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,7 +22,7 @@ from brokerage.domain.trail import (
     source_of,
     tampered_rows,
 )
-from brokerage.storage.pool import Connection, Pool, connection
+from brokerage.storage.pool import Connection, Pool, connection, long_read
 
 READ_SECONDS: Final = 20.0
 ACTS_TOGETHER: Final = 1_000
@@ -80,7 +79,7 @@ async def own_events(
 
 async def order_trail(pool: "Pool[asyncpg.Record]", order_id: str) -> OrderTrail | None:
     """The trail of an order, whoever's it is; None if there is no such order."""
-    async with one_moment(pool) as database:
+    async with long_read(pool, READ_SECONDS, one_moment=True) as database:
         user_id = await database.fetchval(
             "SELECT user_id FROM order_routes WHERE order_id = $1", order_id
         )
@@ -94,7 +93,7 @@ async def verify_orders(
     pool: "Pool[asyncpg.Record]", after: tuple[str, str] = FIRST, *, limit: int
 ) -> Verified:
     """Verify the `limit` orders after the order `after` (user and order id)."""
-    async with one_moment(pool) as database:
+    async with long_read(pool, READ_SECONDS, one_moment=True) as database:
         rows = await database.fetch(
             "SELECT user_id, order_id FROM orders WHERE (user_id, order_id) > ($1, $2::uuid) "
             "ORDER BY user_id, order_id LIMIT $3",
@@ -136,21 +135,8 @@ async def tampered_anywhere(pool: "Pool[asyncpg.Record]", batch: int = 200) -> l
         verified = await verify_orders(pool, after, limit=batch)
         found += verified.tampered
         after = verified.last
-    async with one_moment(pool) as database:
+    async with long_read(pool, READ_SECONDS, one_moment=True) as database:
         return found + await verify_acts(database)
-
-
-@asynccontextmanager
-async def one_moment(
-    pool: "Pool[asyncpg.Record]",
-) -> AsyncIterator["Connection[asyncpg.Record]"]:
-    """A connection that sees one moment, with the time that a long read takes."""
-    async with (
-        connection(pool, READ_SECONDS) as database,
-        database.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        await database.execute(f"SET LOCAL statement_timeout = '{int(READ_SECONDS)}s'")
-        yield database
 
 
 async def trails_of(

@@ -14,7 +14,7 @@ from temporalio.client import Client
 
 import api.order_workflows
 import streaming.order_workflows
-from brokerage.contracts.commands import CancelOrder, StartOrder, adopt_order
+from brokerage.contracts.commands import CancelOrder, StartOrder
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
 from brokerage.contracts.ids import workflow_id_for
@@ -23,8 +23,7 @@ from tests.replay.worker import StoryWorker
 from tests.support.books import Books, ToldGateway, accepted
 from tests.support.eventually import eventually
 from tests.support.orders import a_bust, a_fill, an_end
-from workflows.adoption import adoption
-from workflows.order import OrderWorkflow
+from workers.order_runs import ensure_run
 
 
 class StoryExchange(ToldGateway):
@@ -90,11 +89,7 @@ class Story:
         """Have a run take the order over from its row, as the sweep does."""
         order = await order_of_user(self.books.pool, start.user_id, start.order_id)
         assert order is not None
-        await self.client.start_workflow(
-            OrderWorkflow.run,
-            adopt_order(start.order_id, start.user_id),
-            **adoption(order),
-        )
+        await ensure_run(self.client, order)
 
     async def until(self, start: StartOrder, status: str) -> None:
         """Wait for the order's row."""
