@@ -4,7 +4,8 @@ On the wire it is what the SDK's own converter writes (`json/plain`), so histori
 clients read both; it takes a third of the processor time for our dataclasses.
 """
 
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 
 import msgspec
 from temporalio.api.common.v1 import Payload
@@ -21,6 +22,24 @@ from temporalio.converter import (
 ENCODING = "json/plain"
 _METADATA = {"encoding": ENCODING.encode()}
 
+_DECODERS: Final[dict[Any, msgspec.json.Decoder[Any]]] = {}
+_MAKING: Final = Lock()
+
+
+def _decoder(type_hint: Any) -> msgspec.json.Decoder[Any]:
+    """The decoder of a type, made by one thread at a time.
+
+    The SDK activates workflows in threads, and two that make what msgspec keeps of one dataclass at
+    once end the process with a segmentation fault. What is made may be used by all of them.
+    """
+    decoder = _DECODERS.get(type_hint)
+    if decoder is None:
+        with _MAKING:
+            decoder = _DECODERS.get(type_hint)
+            if decoder is None:
+                decoder = _DECODERS[type_hint] = msgspec.json.Decoder(type_hint)
+    return decoder
+
 
 class MsgspecPayloadConverter(EncodingPayloadConverter):
     """Any value that msgspec can write; read back as the type that the signature names."""
@@ -36,7 +55,7 @@ class MsgspecPayloadConverter(EncodingPayloadConverter):
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
         """The value again. Raises `msgspec.ValidationError` if it is not of the type."""
-        return msgspec.json.decode(payload.data, type=Any if type_hint is None else type_hint)
+        return _decoder(Any if type_hint is None else type_hint).decode(payload.data)
 
 
 class OrderPayloadConverter(CompositePayloadConverter):
