@@ -159,6 +159,8 @@ async def test_some_viewers_read_nothing_for_a_while(stack: DevStack, urls: list
         await watch.trades(15_000)
         for viewer in slow:
             viewer.resume()
+        await watch.speed(STANDSTILL)
+        await watch.all_show_the_last()
 
         verdict = await watch.settle()
 
