@@ -74,11 +74,12 @@ setup: .venv/ready ## only make .venv
 clean: ## remove .venv and caches; data stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 
-# Made anew when the lock changes. Only Python and its own pip are needed.
+# Made anew when the lock changes. Only Python and its own pip are needed. The lock is whole: nothing
+# is added to it, so that what it leaves out on purpose (pyproject.toml, tool.uv) is not asked for.
 .venv/ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/it")'
 	@echo "making .venv: $$(grep -c '==' requirements/dev.txt) packages, a minute the first time"
 	@$(PYTHON) -m venv .venv
-	$(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(PY) -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$(PY) -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

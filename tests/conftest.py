@@ -10,7 +10,7 @@ from devstack.stack import DevStack
 from tests.support.accounts import Account, account
 from tests.support.nats_server import NatsServer, nats_server
 
-FOLDERS = ("faults", "foreign", "integration", "replay", "unit")
+FOLDERS = ("faults", "browser", "foreign", "integration", "replay", "unit")
 """In this order: in several processes, what takes longest must not begin last."""
 TESTS = Path(__file__).parent
 
