@@ -24,6 +24,8 @@ GONE_SECONDS: Final = 5.0
 """How long a signal may take to be seen to have acted."""
 HELD_UP_SECONDS: Final = 60.0
 """How long a part may take to be there, to be hurt."""
+TRAFFIC_SECONDS: Final = 12.0
+"""How much longer a fault waits on a wire on which nothing passed: NATS pings every 5 to 10 s."""
 RULE_SECONDS: Final = {"late-fill": 0.5, "hide": 1.5, "delay-reply": 0.8}
 """How long the exchange holds a fill, hides an order (its own bound is 2 s), or delays."""
 RULE_SECONDS_OTHERWISE: Final = 1.5
@@ -109,14 +111,18 @@ class Hands:
                 proxy.slow(fault.amount)
             case "truncate":
                 proxy.cut_after(int(fault.amount))
+
+        def acted() -> bool:
+            return any(proxy.done[name] > before[name] for name in ACTED_ON[fault.kind])
+
         try:
             await asyncio.sleep(fault.seconds)
+            met = await comes_true(acted, TRAFFIC_SECONDS)
         finally:
             proxy.let_go()
         done = proxy.done - before
-        acted = any(done[name] for name in ACTED_ON[fault.kind])
         evidence = ", ".join(f"{name} {count}" for name, count in done.items())
-        return Seen(acted, evidence or "no traffic", time.time())
+        return Seen(met, evidence or "no traffic", time.time())
 
     async def _at_exchange(self, fault: Fault, kind: str, body: dict[str, Any]) -> Seen:
         made = await self._control(lambda: self._exchange.post(f"/v1/control/{kind}", json=body))

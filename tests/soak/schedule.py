@@ -84,7 +84,7 @@ CHANCE: Final = (0.3, 0.9)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong for `seconds`; of a `truncate`, at most.
+    """One thing that goes wrong for `seconds`; on a wire, until it has met traffic.
 
     `target`: a process; a wire (`orders-1/nats`); or `<route>/<action>` of the exchange. `amount`
     is the delay of a slow wire in seconds, the bytes until a truncated one is cut, the chance that
