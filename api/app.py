@@ -32,6 +32,7 @@ from api.routes import (
     order_events,
     order_trail,
     orders,
+    page,
     preview,
     prices,
     reconciliation,
@@ -90,6 +91,8 @@ def create_app(settings: Settings) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        # Served by `api.routes.page`: the framework's page loads its scripts from elsewhere.
+        docs_url=None,
         redoc_url=None,
         # A redirect would answer a POST with 307 and hide the caller's slip.
         redirect_slashes=False,
@@ -117,6 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(ops_kill_switch.router)
     app.include_router(reconciliation.router)
     app.include_router(health.router)
+    app.include_router(page.router)
     if settings.environment == "development":
         app.include_router(dev.router)
     return app

@@ -54,6 +54,7 @@ def links(ports: Mapping[str, int]) -> Text:
     """Return where a person goes next."""
     text = Text()
     if "api" in ports:
+        text.append(f"The page     http://127.0.0.1:{ports['api']}/\n")
         text.append(f"API docs     http://127.0.0.1:{ports['api']}/docs\n")
     if "temporal-ui" in ports:
         text.append(f"Temporal UI  http://127.0.0.1:{ports['temporal-ui']}\n")

@@ -41,9 +41,10 @@ def test_square_brackets_in_a_detail_are_shown_as_they_are() -> None:
     assert "[Errno 28] no space left" in text_of(console)
 
 
-def test_links_lead_to_the_api_documentation_and_to_temporal() -> None:
+def test_links_lead_to_the_page_the_api_documentation_and_temporal() -> None:
     text = links({"api": 8000, "temporal-ui": 8233}).plain
 
+    assert "http://127.0.0.1:8000/\n" in text
     assert "http://127.0.0.1:8000/docs" in text
     assert "http://127.0.0.1:8233" in text
 

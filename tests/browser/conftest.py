@@ -1,0 +1,156 @@
+"""A real browser, and the page in it as somebody new would see it."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import Browser, Error, Page, Request, async_playwright, expect
+
+from devstack.stack import DevStack
+
+FLAGS: Final = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",  # in a container it is small
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS: Final = 60_000
+"""How long a step may take, and an expectation may stay unmet."""
+DESK: Final = (1440, 900)
+PHONE: Final = (360, 780)
+Theme = Literal["light", "dark"]
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@dataclass
+class Seen:
+    """What a page did that it must not do."""
+
+    origin: str
+    faults: list[str] = field(default_factory=list)
+    expected: re.Pattern[str] = re.compile(r"(?!)")
+    """Of the console: what a test brings about itself, such as a refusal."""
+
+    def request(self, request: Request) -> None:
+        """Nothing leaves the page's own origin, and no address carries a token."""
+        address = urlsplit(request.url)
+        if (
+            address.scheme not in ("data", "blob")
+            and f"{address.scheme}://{address.netloc}" != self.origin
+        ):
+            self.faults.append(f"asked {request.url}")
+        if "eyJ" in request.url:
+            self.faults.append(f"a token in the address {request.url}")
+
+    def said(self, kind: str, text: str) -> None:
+        """The console is silent: violations of the policy are told there."""
+        if kind in ("error", "warning") and not self.expected.search(text):
+            self.faults.append(f"{kind}: {text}")
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The system's Chromium, else Playwright's own."""
+    chosen = os.environ.get("SHERWOOD_CHROMIUM")  # noqa: TID251 - of the tests alone
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = chosen or next(filter(None, map(shutil.which, names)), None)
+    async with async_playwright() as playwright:
+        try:
+            browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        except Error as error:
+            pytest.skip(
+                f"no Chromium starts here ({error.message.splitlines()[0]}): install one, let "
+                "`playwright install chromium` do it, or name its binary in SHERWOOD_CHROMIUM"
+            )
+        yield browser
+        await browser.close()
+
+
+PageAt = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+async def page_at(stack: DevStack, browser: Browser) -> AsyncIterator[PageAt]:
+    """Opens a page of its own context: `await page_at("/", size=PHONE, theme="dark")`.
+
+    The test fails if the page asked anything but its own origin or complained in the console;
+    `expected=` is a pattern for what the test itself makes it complain about.
+    """
+    async with AsyncExitStack() as pages:
+
+        async def opened(path: str = "/", **options: Any) -> Page:
+            return await pages.enter_async_context(
+                watched_page(browser, stack.api_url, path, **options)
+            )
+
+        yield opened
+
+
+@asynccontextmanager
+async def watched_page(
+    browser: Browser,
+    origin: str,
+    path: str,
+    *,
+    size: tuple[int, int] = DESK,
+    theme: Theme = "light",
+    expected: str = r"(?!)",
+) -> AsyncIterator[Page]:
+    """A page that must behave until the block ends."""
+    width, height = size
+    context = await browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=theme, locale="en-GB"
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    seen = Seen(origin, expected=re.compile(expected))
+    page.on("request", seen.request)
+    page.on("console", lambda message: seen.said(message.type, message.text))
+    page.on("pageerror", lambda error: seen.said("error", str(error)))
+    try:
+        await page.goto(f"{origin}{path}")
+        yield page
+    finally:
+        await context.close()
+    assert seen.faults == []
+
+
+Trader = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+async def trader(page_at: PageAt) -> Trader:
+    """Opens the page as a new user who has just signed in; options as of `page_at`."""
+
+    async def opened(**options: Any) -> Page:
+        page = await page_at("/", **options)
+        await sign_in(page, f"user-{uuid4().hex[:12]}")
+        return page
+
+    return opened
+
+
+async def sign_in(page: Page, user: str) -> None:
+    """Sign in, as a person does; return when prices are live."""
+    await page.get_by_label("Your name").fill(user)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.locator("#connection")).to_have_text("Live")
+
+
+async def accessible(page: Page) -> None:
+    """axe-core finds nothing."""
+    found = await Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()

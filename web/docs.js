@@ -1,0 +1,8 @@
+// Swagger UI, told to ask nobody but this server.
+
+SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#description",
+  deepLinking: true,
+  validatorUrl: null,
+});
