@@ -1,4 +1,4 @@
-"""`python -m api`: serve until SIGTERM, then end the streams, finish the requests, close."""
+"""`python -m api`: serve until SIGTERM, then be unready, end streams, finish requests, close."""
 
 import asyncio
 import signal
@@ -13,6 +13,7 @@ import uvloop
 
 from api.app import create_app
 from api.listening import BACKLOG, Protocol, listen
+from api.node import NodeState
 from brokerage.runtime.logs import configure_logs
 from brokerage.runtime.process import spare_the_collector
 from brokerage.runtime.settings import Settings
@@ -26,15 +27,28 @@ KEEP_ALIVE_SECONDS: Final = 5
 
 
 class Server(uvicorn.Server):
-    """uvicorn that tells the streams to end: by itself it would wait for them for ever."""
+    """uvicorn that is unready before it leaves, and then tells the streams to end: by itself it
+    would wait for them for ever.
+    """
 
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, node: NodeState) -> None:
         super().__init__(config)
-        self._stopping = stopping
+        self._node = node
+        self._leaving: asyncio.TimerHandle | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the end."""
-        self._stopping.set()
+        """Begin the end. Who says it twice does not want to wait for load balancers."""
+        self._node.draining = True
+        if self._leaving is None:
+            seconds = self._node.settings.drain_seconds
+            loop = asyncio.get_running_loop()
+            self._leaving = loop.call_later(seconds, self._leave, sig, frame)
+        else:
+            self._leaving.cancel()
+            self._leave(sig, frame)
+
+    def _leave(self, sig: int, frame: FrameType | None) -> None:
+        self._node.stopping.set()
         super().handle_exit(sig, frame)
 
     @contextmanager
@@ -71,7 +85,9 @@ def main() -> None:
         listener = listen(settings.api_host, settings.api_port)
     except OSError as error:
         raise SystemExit(f"{settings.api_host}:{settings.api_port}: {error}") from None
-    uvloop.run(Server(config, app.state.stopping).serve(sockets=[listener]))
+    node = app.state
+    assert isinstance(node, NodeState)
+    uvloop.run(Server(config, node).serve(sockets=[listener]))
     log.info("process_stopped")
 
 

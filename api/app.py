@@ -74,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     state = NodeState()
     state.settings = settings
     state.verifier = TokenVerifier(settings)
+    state.draining = False
     state.stopping = asyncio.Event()
     state.order_rates = OrderRates()
     state.waits = Waits()

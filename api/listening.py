@@ -17,6 +17,8 @@ UNSENT_BYTES_MAX: Final = 16 * 1024
 """In the kernel, for one connection, before a write waits."""
 BUFFERED_BYTES_MAX: Final = 16 * 1024
 """In this process, likewise."""
+LOOK_SECONDS: Final = 1.0
+"""A client that takes nothing between two looks at the end of the process is not waited for."""
 IDLE_SECONDS: Final = 30
 PROBE_SECONDS: Final = 10
 PROBES_MAX: Final = 3
@@ -32,6 +34,20 @@ class Protocol(HttpToolsProtocol):
         """Begin a connection."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=BUFFERED_BYTES_MAX)
+
+    def shutdown(self) -> None:
+        """End the connection when its request is through, at once where its client takes nothing:
+        what is unsent would be waited for.
+        """
+        super().shutdown()
+        self.loop.call_later(LOOK_SECONDS, self._look, sys.maxsize)
+
+    def _look(self, unsent_bytes_before: int) -> None:
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes >= unsent_bytes_before:
+            self.transport.abort()
+        elif unsent_bytes or not self.transport.is_closing():
+            self.loop.call_later(LOOK_SECONDS, self._look, unsent_bytes or sys.maxsize)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -65,7 +65,10 @@ class NodeState(State):
 
     settings: Settings
     verifier: TokenVerifier
+    draining: bool
+    """The node is about to leave: it still serves whoever comes, and says that none should."""
     stopping: asyncio.Event
+    """The end: streams end with it, and no new ones begin."""
     streams: ASGIApp
     order_rates: OrderRates
     waits: Waits
@@ -101,7 +104,8 @@ class NodeState(State):
         if self._is_complete():
             # Once is enough: what goes away later is no fault of this node.
             self.ready_at = 0.0
-        return time.monotonic() > self.ready_at and not self.stopping.is_set()
+        is_leaving = self.draining or self.stopping.is_set()
+        return time.monotonic() > self.ready_at and not is_leaving
 
     def _is_complete(self) -> bool:
         # A hub that has not heard the feed's first beat would refuse orders as if it were silent,

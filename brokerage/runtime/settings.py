@@ -21,6 +21,9 @@ class Settings(BaseSettings):
 
     api_host: str = "127.0.0.1"
     api_port: int = 8000
+    drain_seconds: float = Field(default=0.0, ge=0)
+    """How long an API node that was told to stop goes on serving, unready: as long as its load
+    balancer may take to see that."""
     health_host: str = "127.0.0.1"
     health_port: int = 0
     """Where a process without a port of its own answers `/livez`, `/readyz`, `/metrics`; 0: any."""

@@ -1,7 +1,6 @@
 """An API node and its order streams: how many it opens, and how they end with it."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -12,25 +11,9 @@ from api.auth import issue_token
 from brokerage.runtime.settings import Settings
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
+from tests.support.api_node import api_node
 from tests.support.eventually import eventually
 from tests.support.order_follower import PATH, following
-from tests.support.ports import free_port
-from tests.support.running import Running, running
-
-
-@asynccontextmanager
-async def node(stack: DevStack, log: Path, **settings: int) -> AsyncIterator[tuple[Running, str]]:
-    """An API node of the test's own, and its URL."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    environment = {
-        **stack.env,
-        "SHERWOOD_API_PORT": str(port),
-        "SHERWOOD_TOKEN_SECRET": stack.home.secret("token-secret"),
-        **{f"SHERWOOD_{name.upper()}": str(value) for name, value in settings.items()},
-    }
-    async with running("api", environment=environment, ready_url=f"{url}/readyz", log=log) as api:
-        yield api, url
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
@@ -42,7 +25,7 @@ async def test_node_opens_so_many_streams_and_takes_back_what_is_over(
     stack: DevStack, tmp_path: Path
 ) -> None:
     limits = {"order_streams_max": 3, "order_streams_per_user_max": 2}
-    async with node(stack, tmp_path / "log", **limits) as (_, url), AsyncExitStack() as held:
+    async with api_node(stack, tmp_path / "log", **limits) as (_, url), AsyncExitStack() as held:
         alice, bob = [await held.enter_async_context(account(url)) for _ in range(2)]
         async with AsyncExitStack() as hers:
             for _ in range(2):
@@ -67,7 +50,7 @@ async def follow(held: AsyncExitStack, user: Account) -> None:
 
 async def test_node_opens_so_many_streams_in_a_second(stack: DevStack, tmp_path: Path) -> None:
     async with (
-        node(stack, tmp_path / "log", order_stream_openings_per_second_max=1) as (_, url),
+        api_node(stack, tmp_path / "log", order_stream_openings_per_second_max=1) as (_, url),
         account(url) as alice,
         following(alice.http),
     ):
@@ -78,7 +61,7 @@ async def test_node_opens_so_many_streams_in_a_second(stack: DevStack, tmp_path:
 
 async def test_stop_ends_streams_properly(stack: DevStack, tmp_path: Path) -> None:
     async with (
-        node(stack, tmp_path / "log") as (api, url),
+        api_node(stack, tmp_path / "log") as (api, url),
         account(url) as alice,
         following(alice.http) as follower,
     ):
