@@ -26,7 +26,9 @@ def check_terms(node: NodeState, order: PlaceOrder) -> None:
     if not node.directory.ready:
         raise ProblemError("unavailable", "the list of symbols is not loaded yet")
     if node.directory.name_of(order.symbol) is None:
-        raise ProblemError("unknown-symbol", f"{order.symbol!r} is not traded here")
+        raise ProblemError(
+            "unknown-symbol", f"{order.symbol!r} is not traded here", symbols=[order.symbol]
+        )
     if order.price_in_cents is None and order.time_in_force == "gtc":
         raise ProblemError("invalid-time-in-force", "a market order cannot be `gtc`")
 

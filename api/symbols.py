@@ -19,7 +19,9 @@ def check_traded(directory: Directory, name: str) -> None:
     """Raise `ProblemError` unless there is such a symbol, as a part of an address."""
     check_loaded(directory)
     if directory.name_of(name) is None:
-        raise ProblemError("symbol-not-found", f"{name[:32]} is not traded here")
+        raise ProblemError(
+            "symbol-not-found", f"{name[:32]} is not traded here", symbols=[name[:32]]
+        )
 
 
 def check_known(directory: Directory, symbols: Sequence[str]) -> None:

@@ -1,10 +1,11 @@
 """Arguments and options that several commands share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import typer
 
+from client.completion import complete_open_order, complete_symbol
 from client.money import parse_dollars
 
 
@@ -25,7 +26,20 @@ UserOption = Annotated[
     typer.Option("--user", metavar="NAME", help="Act as this user of a server in development."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
-SymbolArgument = Annotated[str, typer.Argument(metavar="SYMBOL", parser=parse_symbol)]
+SymbolArgument = Annotated[
+    str,
+    typer.Argument(metavar="SYMBOL", parser=parse_symbol, autocompletion=complete_symbol),
+]
+SymbolOption = Annotated[
+    str | None,
+    typer.Option(
+        "--symbol",
+        metavar="SYMBOL",
+        parser=parse_symbol,
+        autocompletion=complete_symbol,
+        help="Of SYMBOL only.",
+    ),
+]
 SharesArgument = Annotated[int, typer.Argument(metavar="SHARES", min=1, help="Whole shares.")]
 LimitOption = Annotated[
     int | None,
@@ -48,4 +62,17 @@ WaitOption = Annotated[
     float | None,
     typer.Option("--wait", metavar="SECONDS", min=0, help="Wait this long for an outcome."),
 ]
-OrderArgument = Annotated[UUID | None, typer.Argument(metavar="ORDER", help="The order's id.")]
+_ORDER: Final = typer.Argument(
+    metavar="ORDER", help="The order's id.", autocompletion=complete_open_order
+)
+OrderArgument = Annotated[UUID, _ORDER]
+OptionalOrderArgument = Annotated[UUID | None, _ORDER]
+CountOption = Annotated[
+    int | None, typer.Option("--count", min=1, help="End after this many changes.")
+]
+SecondsOption = Annotated[
+    float | None, typer.Option("--seconds", min=0, help="End after this time.")
+]
+TableOption = Annotated[
+    bool, typer.Option("--table", help="A table, also where a plot would be drawn.")
+]

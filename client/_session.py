@@ -11,10 +11,12 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from client.advice import advice_of
 from client.auth import BearerToken, DevelopmentUser, TokenCache
-from client.errors import NotAuthorised, OutcomeUnknown, Problem, SherwoodError, Unreachable
+from client.errors import OutcomeUnknown, Problem, SherwoodError, Unreachable
 from client.exit_codes import ExitCode, exit_code_of
-from client.render import order_line, show_line
+from client.nearest import nearest_symbols
+from client.render import show_line
 from client.retry import Retry, RetryPolicy
 from client.settings import ClientSettings
 from client.sherwood import Sherwood
@@ -29,6 +31,18 @@ class Wiring:
     http_transport: httpx.AsyncBaseTransport | None = None
     policy: RetryPolicy | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+def auth_of(
+    settings: ClientSettings, user: str | None, scope: str | None = None
+) -> httpx.Auth | None:
+    """Who asks: the named development user, else the token, else the user of the settings."""
+    if user is None and settings.token is not None:
+        return BearerToken(settings.token.get_secret_value())
+    name = user or settings.user
+    if name is None:
+        return None
+    return DevelopmentUser(settings.base_url, name, TokenCache(settings.cache_folder), scope=scope)
 
 
 class Session:
@@ -52,6 +66,7 @@ class Session:
         self._wiring = wiring
         self._user = user
         self._scope = scope
+        self._nearest: tuple[str, ...] = ()
         try:
             self._settings = ClientSettings()
         except ValidationError as error:
@@ -61,7 +76,7 @@ class Session:
 
     def run(self, work: Callable[[Sherwood], Awaitable[T]], *, needs_user: bool = True) -> T:
         """Return what `work` returns; leave the command with an exit code if it fails."""
-        auth = self._auth()
+        auth = auth_of(self._settings, self._user, self._scope)
         if auth is None and needs_user:
             self._fail(
                 ExitCode.NOT_AUTHORISED,
@@ -79,7 +94,11 @@ class Session:
                 sleep=self._wiring.sleep,
                 http_transport=self._wiring.http_transport,
             ) as sherwood:
-                return await work(sherwood)
+                try:
+                    return await work(sherwood)
+                except Problem as error:
+                    self._nearest = await nearest_symbols(sherwood, error)
+                    raise
 
         try:
             return asyncio.run(open_and_work())
@@ -87,10 +106,20 @@ class Session:
             self.explain(error)
             raise typer.Exit(exit_code_of(error)) from error
 
+    def follow(self, work: Callable[[Sherwood], Awaitable[bool]]) -> NoReturn:
+        """Run what goes on until it is stopped, and leave: well if `work` says that all came that
+        was waited for.
+        """
+        try:
+            came = self.run(work)
+        except KeyboardInterrupt:
+            raise typer.Exit(ExitCode.OK) from None  # the ordinary way to stop watching
+        raise typer.Exit(ExitCode.OK if came else ExitCode.UNAVAILABLE)
+
     @property
     def base_url(self) -> str:
         """Where Sherwood is."""
-        return str(self._settings.api_url).rstrip("/")
+        return self._settings.base_url
 
     @property
     def temporal_ui(self) -> str:
@@ -110,15 +139,6 @@ class Session:
         """Say something beside the result; nothing with `--json`, whose readers are programs."""
         if not self.as_json:
             show_line(self.notes, text)
-
-    def _auth(self) -> httpx.Auth | None:
-        cache = TokenCache(self._settings.cache_folder)
-        if self._user is None and self._settings.token is not None:
-            return BearerToken(self._settings.token.get_secret_value())
-        user = self._user or self._settings.user
-        if user is None:
-            return None
-        return DevelopmentUser(self.base_url, user, cache, scope=self._scope)
 
     def _note_retry(self, retry: Retry) -> None:
         self.note(
@@ -150,22 +170,16 @@ class Session:
                 facts |= {"code": "unreachable"}
             case _:
                 facts |= {"code": "unexpected-answer"}
+        if self._nearest:
+            facts["nearest"] = self._nearest
         if error.retry_after_seconds is not None:
             facts["retryAfterSeconds"] = error.retry_after_seconds
         self._write_error(facts)
-        match error:
-            case Problem(order=order) if order is not None:
-                self.note(f"{order.id}  {order_line(order)}")
-            case Problem(extra={"advice": str(advice)}):
-                self.note(advice)
-            case OutcomeUnknown():
-                self.note(
-                    f"find out, without placing twice: the same command with --key {error.key}"
-                )
-            case Unreachable():
-                self.note("is it running? `make up` starts one; SHERWOOD_API_URL names another")
-            case NotAuthorised():
-                self.note("a new token: `sherwood token USER`, or let --user USER fetch one")
+        advice = advice_of(error)
+        if advice is not None:
+            self.note(advice)
+        if self._nearest:
+            self.note(f"did you mean {' or '.join(self._nearest)}? `sherwood symbols` lists all")
 
     def _write_error(self, facts: dict[str, object]) -> None:
         if self.as_json:
@@ -179,3 +193,8 @@ class Session:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def session_of(context: typer.Context, *, as_json: bool, user: str | None = None) -> Session:
+    """The session of a customer's command."""
+    return Session(context.ensure_object(Wiring), as_json=as_json, user=user)

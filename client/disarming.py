@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from client._options import JsonOption, UserOption
-from client._session import Session, Wiring
+from client._session import session_of
 from client.render import moment, show_line
 
 
@@ -21,7 +21,7 @@ def cancel_after(
     as_json: JsonOption = False,
 ) -> None:
     """Have all open orders cancelled in SECONDS, unless this is called again before."""
-    session = Session(context.ensure_object(Wiring), as_json=as_json, user=user)
+    session = session_of(context, as_json=as_json, user=user)
     switch = session.run(
         lambda sherwood: (
             sherwood.read_cancel_after() if seconds is None else sherwood.cancel_after(seconds)

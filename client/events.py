@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from client._options import JsonOption, UserOption
-from client._session import Session, Wiring
-from client.exit_codes import ExitCode
+from client._options import CountOption, JsonOption, SecondsOption, UserOption
+from client._session import Session, session_of
+from client.models import Order
 from client.money import format_dollars
 from client.order_events import Begun, Heartbeat, OrderEvent, OrderStreamEvent, Reset
 from client.reconnecting import Disconnected
@@ -24,12 +24,8 @@ def events(
         int | None,
         typer.Option("--after", metavar="SEQ", min=0, help="Begin after this event; 0: all."),
     ] = None,
-    count: Annotated[
-        int | None, typer.Option("--count", min=1, help="End after this many events.")
-    ] = None,
-    seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0, help="End after this time.")
-    ] = None,
+    count: CountOption = None,
+    seconds: SecondsOption = None,
     user: UserOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +34,7 @@ def events(
     Every event once, in order, none left out: a lost connection goes on after the last one. With
     --count and --seconds, exit code 7 says that the events did not come in that time.
     """
-    session = Session(context.ensure_object(Wiring), as_json=as_json, user=user)
+    session = session_of(context, as_json=as_json, user=user)
 
     async def follow(sherwood: Sherwood) -> bool:
         shown, begun = 0, False
@@ -57,21 +53,17 @@ def events(
             pass
         return count is None and begun
 
-    try:
-        came = session.run(follow)
-    except KeyboardInterrupt:
-        raise typer.Exit(ExitCode.OK) from None  # the ordinary way to stop watching
-    raise typer.Exit(ExitCode.OK if came else ExitCode.UNAVAILABLE)
+    session.follow(follow)
 
 
 def show(session: Session, event: OrderStreamEvent) -> None:
     """Write an event as a line; what is none of an order's is said beside them."""
     if session.as_json:
-        show_line(session.out, msgspec.json.encode(_document(event)).decode())
+        show_line(session.out, msgspec.json.encode(document_of(event)).decode())
         return
     match event:
         case OrderEvent():
-            show_line(session.out, event_line(event))
+            show_line(session.out, event_line(event.order, event))
         case Reset(last_seq=last_seq):
             session.note(f"reset: the log ends at {last_seq}; what followed never was")
         case Heartbeat(last_seq=None):
@@ -80,19 +72,22 @@ def show(session: Session, event: OrderStreamEvent) -> None:
             session.note(f"disconnected: {reason}; trying again in {retry_seconds:.1f} s")
 
 
-def event_line(event: OrderEvent) -> str:
-    """Return an event as a line: number, time, kind, order, and the execution if there is one."""
-    at = event.order.updated_at
+def event_line(order: Order, event: OrderEvent | None = None) -> str:
+    """Return an order, after an event if it came by one, as a line: number, time, kind, order, and
+    the execution if there is one.
+    """
+    at = order.updated_at
     clock = NOTHING if at is None else f"{at.astimezone(UTC):%H:%M:%S.%f}"[:-3]
-    line = f"{event.seq:>6}  {clock:<12}  {event.kind:<16}  {event.order.id}  "
-    line += str(order_line(event.order))
-    if event.execution is not None:
+    seq, kind = (NOTHING, NOTHING) if event is None else (str(event.seq), event.kind)
+    line = f"{seq:>6}  {clock:<12}  {kind:<16}  {order.id}  {order_line(order)}"
+    if event is not None and event.execution is not None:
         price = format_dollars(event.execution.price_cents)
         line += f"; {event.execution.shares:,} at {price}"
     return line
 
 
-def _document(event: OrderStreamEvent) -> dict[str, object]:
+def document_of(event: OrderStreamEvent) -> dict[str, object]:
+    """An event as one JSON object; `event` says what it is."""
     match event:
         case OrderEvent():
             return {"event": "order", **msgspec.to_builtins(event)}

@@ -6,8 +6,8 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
-from client._options import JsonOption, UserOption, parse_symbol
-from client._session import Session, Wiring
+from client._options import JsonOption, SymbolOption, UserOption
+from client._session import session_of
 from client.models import Execution
 from client.money import format_change
 from client.paging import gathered, note_rest
@@ -29,9 +29,7 @@ COLUMNS: Final = (
 
 def executions(
     context: typer.Context,
-    symbol: Annotated[
-        str | None, typer.Option("--symbol", metavar="SYMBOL", parser=parse_symbol)
-    ] = None,
+    symbol: SymbolOption = None,
     order: Annotated[
         UUID | None, typer.Option("--order", metavar="ORDER", help="Of this order only.")
     ] = None,
@@ -43,7 +41,7 @@ def executions(
 
     Of a busted or corrected one, `was` is what was booked at first.
     """
-    session = Session(context.ensure_object(Wiring), as_json=as_json, user=user)
+    session = session_of(context, as_json=as_json, user=user)
 
     page = session.run(
         lambda sherwood: gathered(
@@ -60,7 +58,7 @@ def executions(
         session.note("no executions")
         return
     show_table(session.out, COLUMNS, map(_row, page.items))
-    note_rest(session, page, limit)
+    note_rest(session.note, page, limit)
 
 
 def _row(one: Execution) -> list[Cell]:

@@ -13,7 +13,10 @@ from client.render import NOTHING, Cell, Column, count, moment, show_line, show_
 
 app = typer.Typer(
     name="ops",
-    help="For operators: limits, what accounts may do, and who changed what.",
+    help="For operators: where an order is and what to do, what is at risk, the kill switch, "
+    "limits, accounts, and who changed what. Every change needs a --reason, which is kept with it.",
+    epilog="Needs a token with the operator's scope: `sherwood token NAME --operator`, or --user "
+    "NAME at a server in development.",
     no_args_is_help=True,
 )
 

@@ -49,7 +49,7 @@ def error_account(
     show_table(session.out, TOTALS, map(_total_row, account.totals))
     session.out.print()
     show_table(session.out, ITEMS, map(_item_row, account.items))
-    note_rest(session, account, limit)
+    note_rest(session.note, account, limit)
 
 
 def _total_row(total: BorneTotal) -> list[Cell]:

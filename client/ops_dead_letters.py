@@ -51,7 +51,7 @@ def dead_letters(
         session.note("no dead letters")
     else:
         show_table(session.out, LETTERS, map(_row, page.items))
-        note_rest(session, page, limit)
+        note_rest(session.note, page, limit)
 
 
 @app.command()

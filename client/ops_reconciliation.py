@@ -84,7 +84,7 @@ def _show(session: Session, run: str, limit: int) -> None:
     if report.items:
         session.out.print()
         show_table(session.out, DIFFERENCES, map(_row, report.items))
-    note_rest(session, report, limit)
+    note_rest(session.note, report, limit)
 
 
 def _summary(report: ReconciliationReport) -> list[str]:

@@ -5,11 +5,10 @@ from typing import Any, Final, TypeVar
 
 from msgspec import structs
 
-from client._session import Session
 from client.acts import ActPage
 from client.dead_letters import DeadLetterPage
 from client.means import HoldPage
-from client.models import ExecutionPage, OrderPage, SymbolPage
+from client.models import BarPage, ExecutionPage, OrderPage, SymbolPage
 from client.operations import ErrorAccount, LimitPage
 from client.order_trail import OwnEventPage, Timeline
 from client.reconciliation import ReconciliationReport
@@ -20,6 +19,7 @@ PAGE_MAX: Final = 200
 Page = TypeVar(
     "Page",
     ActPage,
+    BarPage,
     DeadLetterPage,
     ErrorAccount,
     ExecutionPage,
@@ -51,7 +51,7 @@ async def gathered(
             return structs.replace(page, items=tuple(found[:limit]))
 
 
-def note_rest(session: Session, page: Page, limit: int) -> None:
+def note_rest(note: Callable[[str], None], page: Page, limit: int) -> None:
     """Say how to see what `limit` left out, if it left out anything."""
     if page.next_cursor is not None:
-        session.note(f"there are more; --limit {limit * 2} shows them")
+        note(f"there are more; --limit {limit * 2} shows them")

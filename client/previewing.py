@@ -12,7 +12,7 @@ from client._options import (
     TifOption,
     UserOption,
 )
-from client._session import Session, Wiring
+from client._session import Session, session_of
 from client.exit_codes import ExitCode
 from client.means import Preview
 from client.models import Position
@@ -34,7 +34,7 @@ def preview(
 
     Exit code 3 says that it would be refused.
     """
-    session = Session(context.ensure_object(Wiring), as_json=as_json, user=user)
+    session = session_of(context, as_json=as_json, user=user)
     told = session.run(
         lambda sherwood: sherwood.preview(
             position, symbol, shares, price_cents=limit, time_in_force=tif
@@ -79,7 +79,7 @@ def holds(
     as_json: JsonOption = False,
 ) -> None:
     """List what your open orders hold of your cash and shares, newest first."""
-    session = Session(context.ensure_object(Wiring), as_json=as_json, user=user)
+    session = session_of(context, as_json=as_json, user=user)
 
     page = session.run(
         lambda sherwood: gathered(
@@ -121,4 +121,4 @@ def holds(
             for hold in page.items
         ],
     )
-    note_rest(session, page, limit)
+    note_rest(session.note, page, limit)

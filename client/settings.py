@@ -23,6 +23,11 @@ class ClientSettings(BaseSettings):
     )
 
     @property
+    def base_url(self) -> str:
+        """Where Sherwood is, without a slash at the end."""
+        return str(self.api_url).rstrip("/")
+
+    @property
     def cache_folder(self) -> Path:
         """The folder this command keeps its tokens in."""
         return self.cache_home.expanduser() / "sherwood"

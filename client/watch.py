@@ -1,15 +1,17 @@
 """`sherwood watch`: what is known of the prices watched, and three ways to show it."""
 
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
 from typing import Final, Protocol, Self
 
 import msgspec
-from rich.console import Console, Group
-from rich.live import Live as LiveDisplay
+from rich.console import Console
 from rich.text import Text
 
+from client.live_table import LiveTable
 from client.models import Tick
+from client.plots import sparkline
 from client.prices import Connected, Live, PriceEvent, Prices, Stale
 from client.reconnecting import Disconnected
 from client.render import (
@@ -19,7 +21,6 @@ from client.render import (
     change_cells,
     count,
     dollars,
-    fitting_table,
     show_line,
 )
 
@@ -28,6 +29,7 @@ _COLUMNS: Final = (
     Column("Price", is_number=True),
     Column("Change", is_number=True),
     Column("%", is_number=True),
+    Column("Trend", is_optional=True),
     Column("Open", is_number=True, is_optional=True),
     Column("High", is_number=True, is_optional=True),
     Column("Low", is_number=True, is_optional=True),
@@ -36,12 +38,17 @@ _COLUMNS: Final = (
 )
 
 
+TREND_PRICES: Final = 24
+
+
 class PriceBoard:
-    """The newest tick of each symbol watched, and how far it can be trusted (`state`)."""
+    """The newest tick of each symbol watched and its last different prices, and how far they can be
+    trusted (`state`).
+    """
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self.ticks: dict[str, Tick | None] = dict.fromkeys(symbols)
-        self.rising: dict[str, bool] = {}
+        self.trend_cents: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=TREND_PRICES))
         self.state = "connecting"
         self.was_connected = False
         self._versions: dict[str, int] = {}
@@ -68,11 +75,10 @@ class PriceBoard:
             if tick.v <= self._versions.get(tick.symbol, -1):
                 return False
             self._versions[tick.symbol] = tick.v
-        before = self.ticks.get(tick.symbol)
-        old_cents = before.price_cents if before is not None else None
-        new_cents = tick.price_cents
-        if old_cents is not None and new_cents is not None and new_cents != old_cents:
-            self.rising[tick.symbol] = new_cents > old_cents
+        trend_cents = self.trend_cents[tick.symbol]
+        price_cents = tick.price_cents
+        if price_cents is not None and (not trend_cents or trend_cents[-1] != price_cents):
+            trend_cents.append(price_cents)
         self.ticks[tick.symbol] = tick
         return True
 
@@ -89,53 +95,40 @@ class View(Protocol):
         ...
 
 
-class TableView:
+class TableView(LiveTable):
     """A table that changes in place, for a terminal."""
 
+    columns = _COLUMNS
+
     def __init__(self, console: Console, board: PriceBoard) -> None:
-        self._console = console
         self._board = board
-        self._note = ""
-        self._display = LiveDisplay(
-            console=console, get_renderable=self._render, refresh_per_second=8
-        )
-
-    def __enter__(self) -> Self:
-        self._display.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._display.stop()
+        super().__init__(console)
 
     def show(self, event: PriceEvent, fresh: Sequence[Tick]) -> None:
         """Note what the table cannot say; the display reads the board by itself."""
-        if isinstance(event, Disconnected):
-            self._note = f"{event.reason}; trying again in {event.retry_seconds:.1f} s"
-        elif isinstance(event, Connected):
-            self._note = ""
-
-    def _render(self) -> Group:
-        is_live = self._board.state == "live"
-        rows = [self._row(symbol, tick) for symbol, tick in self._board.ticks.items()]
-        table = fitting_table(self._console, _COLUMNS, rows)
-        if not is_live:
-            table.style = "dim"
-        state = Text(self._board.state.upper(), style="bold green" if is_live else "bold yellow")
+        self.tell(event)
         if self._board.state == "stale":
-            state.append("  the exchange's feed is silent: prices may be old", style="yellow")
-        if self._note:
-            state.append(f"  {self._note}", style="yellow")
-        return Group(table, state)
+            self.note = "the exchange's feed is silent: prices may be old"
+
+    def state(self) -> str:
+        """The board's."""
+        return self._board.state
+
+    def rows(self) -> list[list[Cell]]:
+        """A row a symbol, in the order they were asked for."""
+        return [self._row(symbol, tick) for symbol, tick in self._board.ticks.items()]
 
     def _row(self, symbol: str, tick: Tick | None) -> list[Cell]:
         if tick is None or tick.price_cents is None:
             return [symbol, *[NOTHING] * (len(_COLUMNS) - 1)]
-        rising = self._board.rising.get(symbol)
-        style = "bold" if rising is None else "bold green" if rising else "bold red"
+        trend_cents = self._board.trend_cents[symbol]
+        rise_cents = trend_cents[-1] - trend_cents[-2] if len(trend_cents) > 1 else 0
+        style = "bold green" if rise_cents > 0 else "bold red" if rise_cents < 0 else "bold"
         return [
             symbol,
             Text(dollars(tick.price_cents), style=style),
             *change_cells(tick),
+            sparkline(trend_cents),
             dollars(tick.open_cents),
             dollars(tick.high_cents),
             dollars(tick.low_cents),

@@ -33,13 +33,16 @@ class Ran:
 Sherwood = Callable[..., Awaitable[Ran]]
 
 
+Started = Callable[..., Awaitable[asyncio.subprocess.Process]]
+
+
 @pytest.fixture
-def sherwood(stack: DevStack, tmp_path: Path) -> Sherwood:
-    """Run `sherwood` as a user of this test's own."""
+def started(stack: DevStack, tmp_path: Path) -> Started:
+    """Start `sherwood` as a user of this test's own."""
     user = f"cli-{uuid4().hex[:12]}"
 
-    async def run(*words: str, as_user: str = user) -> Ran:
-        process = await asyncio.create_subprocess_exec(
+    async def start(*words: str, as_user: str = user) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "client.cli", *words),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -50,6 +53,16 @@ def sherwood(stack: DevStack, tmp_path: Path) -> Sherwood:
                 "XDG_CACHE_HOME": str(tmp_path),
             },
         )
+
+    return start
+
+
+@pytest.fixture
+def sherwood(started: Started) -> Sherwood:
+    """Run it to its end."""
+
+    async def run(*words: str, **options: str) -> Ran:
+        process = await started(*words, **options)
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_SECONDS):
                 out, notes = await process.communicate()
@@ -174,3 +187,49 @@ async def test_operator_sets_what_an_account_may_do_and_finds_it_in_the_record(
         ("limit order-shares", 5, operator),
         ("account-state", "frozen", operator),
     ]
+
+
+async def test_watched_orders_begin_with_those_there_are_and_go_on_with_the_changes(
+    sherwood: Sherwood, started: Started
+) -> None:
+    resting = await sherwood("buy", "META", "1", "--limit", "1.00", "--wait", "30", "--json")
+    watching = await started("orders", "--watch", "--seconds", "90", "--json")
+    assert watching.stdout is not None
+    told: list[tuple[str, str]] = []
+
+    try:
+        async with asyncio.timeout(COMMAND_TIMEOUT_SECONDS):
+            async for line in watching.stdout:
+                event = json.loads(line)
+                if event["event"] != "order":
+                    continue
+                told.append((event["order"]["id"], event["order"]["status"]))
+                if len(told) == 1:
+                    await sherwood("cancel", resting.document["id"], "--wait", "30")
+                if event["order"]["status"] == "cancelled":
+                    break
+    finally:
+        watching.kill()
+        await watching.wait()
+
+    assert {order_id for order_id, _ in told} == {resting.document["id"]}
+    assert told[0][1] == "submitted"
+    assert told[-1][1] == "cancelled"
+
+
+async def test_bars_and_the_accounts_history_are_there_from_the_first_minute(
+    sherwood: Sherwood,
+) -> None:
+    bars = await sherwood("bars", "META", "--interval", "1s", "--json")
+    history = await sherwood("portfolio-history", "--json")
+
+    assert (bars.exit_code, history.exit_code) == (0, 0), bars.notes + history.notes
+    assert bars.document["items"][-1]["closeInCents"] > 0
+    assert history.document["points"][-1]["valueInCents"] > 0
+
+
+async def test_misspelt_symbol_is_answered_with_the_nearest(sherwood: Sherwood) -> None:
+    refused = await sherwood("buy", "MTEA", "1")
+
+    assert refused.exit_code == 3
+    assert "did you mean META" in refused.notes

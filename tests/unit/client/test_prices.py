@@ -160,4 +160,4 @@ def test_board_believes_a_server_that_began_anew() -> None:
     assert lost == "disconnected"
     assert board.state == "live"
     assert board.ticks["META"] == tick(1, 52_000)
-    assert board.rising == {"META": False}
+    assert list(board.trend_cents["META"]) == [52_210, 52_000]
