@@ -26,6 +26,11 @@ const app = {
     document.dispatchEvent(new CustomEvent("symbol-selected", { detail: symbol }));
   },
 
+  /** The order is like this now: the document's event `order-changed`. */
+  orderChanged(order) {
+    document.dispatchEvent(new CustomEvent("order-changed", { detail: order }));
+  },
+
   /** The server answered with this order: the document's event `order-placed`. */
   orderPlaced(order) {
     document.dispatchEvent(new CustomEvent("order-placed", { detail: order }));

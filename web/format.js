@@ -12,6 +12,9 @@ export const UNKNOWN = "–";
 /** 123456 -> "1,234.56" */
 export const cents = (value) => (value === null || value === undefined ? UNKNOWN : dollarsFormat.format(value / 100));
 
+/** 123456 -> "$1,234.56" */
+export const dollars = (value) => (value === null || value === undefined ? UNKNOWN : `$${cents(value)}`);
+
 /** 123456 -> "+1,234.56" */
 export const signedCents = (value) => (value > 0 ? "+" : "") + cents(value);
 

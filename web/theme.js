@@ -14,7 +14,6 @@
     document.dispatchEvent(new Event("theme-changed"));
     const button = document.getElementById("theme");
     if (button) button.textContent = isDark() ? "Light" : "Dark";
-    button?.setAttribute("aria-label", isDark() ? "Use light colours" : "Use dark colours");
   }
 
   show();
