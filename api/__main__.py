@@ -15,8 +15,10 @@ from api.app import create_app
 from api.listening import BACKLOG, Protocol, listen
 from api.node import NodeState
 from brokerage.runtime.logs import configure_logs
+from brokerage.runtime.metrics import export_too
 from brokerage.runtime.process import spare_the_collector
 from brokerage.runtime.settings import Settings
+from workflows.sdk_metrics import count_sdk
 
 log = structlog.get_logger()
 
@@ -68,6 +70,7 @@ def main() -> None:
     """Run the process."""
     settings = Settings()
     configure_logs(settings, "api")
+    export_too(count_sdk())
     app = create_app(settings)
     config = uvicorn.Config(
         app,

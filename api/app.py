@@ -41,6 +41,7 @@ from api.routes import (
 )
 from api.turns import Turns
 from api.waits import Waits
+from brokerage.runtime.heart import Heart
 from brokerage.runtime.settings import Settings
 
 DESCRIPTION = (
@@ -76,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.verifier = TokenVerifier(settings)
     state.draining = False
     state.stopping = asyncio.Event()
+    state.heart = Heart()
     state.order_rates = OrderRates()
     state.waits = Waits()
     state.claim_turns = Turns()

@@ -28,7 +28,8 @@ from brokerage.bus.kill_switch import KillSwitch, open_kill_switch
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.stream_control import StreamControl
 from brokerage.runtime.backoff import Backoff
-from brokerage.runtime.process import LOOP_LAG_SECONDS_MAX
+from brokerage.runtime.heart import Heart
+from brokerage.runtime.metrics import describe_process
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
 from brokerage.storage.admission import everybodys_rate
@@ -73,7 +74,7 @@ class NodeState(State):
     order_rates: OrderRates
     waits: Waits
     claim_turns: Turns
-    beat: float
+    heart: Heart
     ready_at: float
     pool: "Pool[Any]"
     bus: Bus
@@ -117,11 +118,6 @@ class NodeState(State):
             and self.kill_switch.switches is not None
         )
 
-    @property
-    def alive(self) -> bool:
-        """True while the event loop turns."""
-        return time.monotonic() - self.beat < LOOP_LAG_SECONDS_MAX
-
 
 async def _node(request: Request) -> NodeState:
     state = request.app.state
@@ -136,8 +132,8 @@ Node = Annotated[NodeState, Depends(_node)]
 async def open_node(state: NodeState) -> AsyncIterator[None]:
     """Open every part in the background, hold it open, close all on the way out."""
     settings = state.settings
-    state.beat = time.monotonic()
-    state.ready_at = state.beat + READY_WITHOUT_SECONDS
+    state.ready_at = time.monotonic() + READY_WITHOUT_SECONDS
+    describe_process("api", settings.worker_build_id, lambda: state.ready)
     state.history_reads = asyncio.Semaphore(max(1, settings.database_pool_size // HISTORY_SHARE))
     client = await connect_temporal(
         settings.temporal_address, settings.temporal_namespace, lazy=True
@@ -165,7 +161,7 @@ async def open_node(state: NodeState) -> AsyncIterator[None]:
             await _hold("market", lambda: open_market(bus), hold_market)
 
     async with TaskSet() as tasks:
-        tasks.spawn(_beat(state), "beat")
+        tasks.spawn(state.heart.beat(), "beat")
         tasks.spawn(_hold("database", lambda: _open_database(state), hold_pool), "database")
         tasks.spawn(hold_bus(), "bus")
         tasks.spawn(keep_switch(state), "keep-kill-switch")
@@ -200,9 +196,3 @@ async def _hold(
             log.warning("part_not_open", part=name, error=repr(error))
             failures += 1
             await asyncio.sleep(REOPEN.pause_seconds(failures))
-
-
-async def _beat(state: NodeState) -> None:
-    while True:
-        state.beat = time.monotonic()
-        await asyncio.sleep(1.0)

@@ -18,6 +18,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.placement_metrics import show_under_way
 from brokerage.contracts.commands import CancelOrder, Reply, StartOrder
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE, PLACED_UPDATE_ID, workflow_id_for
 from brokerage.domain.next_act import Run
@@ -62,6 +63,7 @@ class OrderWorkflows:
         self._placements_max = placements_max
         self._placing = 0
         self._cancelling = asyncio.Semaphore(CANCELS_MAX)
+        show_under_way(lambda: self._placing, placements_max)
 
     @property
     def has_room(self) -> bool:

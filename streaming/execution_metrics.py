@@ -5,6 +5,10 @@ from prometheus_client import Counter, Gauge, Histogram
 REPORTS = Counter(
     "sherwood_executions_reports_total", "Reports by what became of them", ["kind", "result"]
 )
+WAITING = Gauge(
+    "sherwood_executions_waiting",
+    "Reports that no executions process had fetched at this one's last look",
+)
 HELD = Gauge("sherwood_executions_held", "Reports in hand, neither settled nor parked")
 ORDERS = Gauge("sherwood_executions_orders", "Orders whose reports are being worked on")
 PARKED = Gauge("sherwood_executions_parked_orders", "Orders for which reports are parked")
@@ -14,12 +18,11 @@ DEAD_LETTERS = Gauge(
 RETRIES = Counter(
     "sherwood_executions_retries_total", "Attempts that have to be repeated, by cause", ["cause"]
 )
-UPDATE_REPORTS = Histogram(
-    "sherwood_executions_update_reports",
-    "Reports told to a workflow in one update",
-    buckets=(1, 2, 5, 10, 20, 50),
+AGE_SECONDS = Histogram(
+    "sherwood_executions_age_seconds",
+    "From the exchange's time of a report to its settlement",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600, 3600),
 )
-REOPENED = Counter("sherwood_executions_reopened_total", "Orders whose workflow had ended")
 SETTLE_SECONDS = Histogram(
     "sherwood_executions_settle_seconds",
     "From taking a report to its acknowledgement",

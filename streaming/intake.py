@@ -9,6 +9,7 @@ import structlog
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.executions import ExecutionReader
 from brokerage.runtime.backoff import Backoff
+from streaming.execution_metrics import WAITING
 from streaming.executions import Executions
 
 log = structlog.get_logger()
@@ -41,6 +42,7 @@ async def fetch_reports(
             await asyncio.sleep(AGAIN.pause_seconds(failures))
             continue
         failures = 0
+        WAITING.set(reader.waiting)
         for delivery in deliveries:
             await executions.take(delivery)
     await reader.close()

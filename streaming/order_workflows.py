@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
+from prometheus_client import Counter, Histogram
 from temporalio.client import (
     Client,
     WorkflowUpdateFailedError,
@@ -18,10 +19,20 @@ from brokerage.contracts.ids import fill_update_id, workflow_id_for
 from brokerage.domain.orders import Order
 from brokerage.storage.pool import DatabaseUnavailable
 from brokerage.storage.reads import Route
-from streaming.execution_metrics import REOPENED, UPDATE_REPORTS
 from workflows.adoption import update_adopted
 
 log = structlog.get_logger()
+
+UPDATE_REPORTS: Final = Histogram(
+    "sherwood_executions_update_reports",
+    "Reports told to a workflow in one update",
+    buckets=(1, 2, 5, 10, 20, 50),
+)
+REOPENED: Final = Counter(
+    "sherwood_executions_reopened_total", "Orders whose workflow had ended when a report came"
+)
+TOGETHER_MAX: Final = 50
+"""Reports of one order in one update."""
 
 ATTEMPT_SECONDS: Final = 10.0
 """The whole of one attempt: the SDK's own timeout is per call, and it repeats calls by itself."""

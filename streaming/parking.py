@@ -13,7 +13,8 @@ from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.executions import Parking
 from brokerage.runtime.tasks import TaskSet
 from streaming.execution_metrics import DEAD_LETTERS, PARKED
-from streaming.executions import TOGETHER_MAX, Executions
+from streaming.executions import Executions
+from streaming.order_workflows import TOGETHER_MAX
 
 log = structlog.get_logger()
 

@@ -14,6 +14,7 @@ from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.subjects import route_subject
 from brokerage.gateway.client import GatewayClient
 from brokerage.runtime.backoff import Backoff
+from brokerage.runtime.metrics import export_too
 from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
 from brokerage.runtime.tasks import TaskSet
@@ -26,6 +27,7 @@ from streaming.parking import ParkedOrders, Release
 from streaming.routes import Routes
 from workers.opening import StoppedEarly, enter, unless_stopped
 from workers.temporal import connect_temporal
+from workflows.sdk_metrics import count_sdk
 
 log = structlog.get_logger()
 
@@ -108,6 +110,7 @@ async def _ensure_streams(bus: Bus) -> None:
 
 def main() -> None:
     """Run the process."""
+    export_too(count_sdk())
     run("executions", Settings(), serve)
 
 

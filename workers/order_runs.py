@@ -26,8 +26,7 @@ from brokerage.contracts.kill_switch import PAUSE_EXECUTIONS
 from brokerage.domain.orders import Order
 from brokerage.storage.pool import Pool
 from brokerage.storage.reads import Route, order_of_user
-from streaming.executions import TOGETHER_MAX
-from streaming.order_workflows import NotTold, OrderWorkflows
+from streaming.order_workflows import TOGETHER_MAX, NotTold, OrderWorkflows
 from workflows.adoption import adoption, update_adopted
 from workflows.order import OrderWorkflow
 

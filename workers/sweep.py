@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
+from prometheus_client import Gauge
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -26,6 +27,10 @@ SWEEP_SECONDS: Final = 30.0
 QUIET_SECONDS: Final = 30.0
 """An order that changed since then is being seen to."""
 PAGE: Final = 200
+UNANSWERED: Final = Gauge(
+    "sherwood_orders_unanswered",
+    "Orders that wait for the exchange for more than 30 s, at this worker's last look.",
+)
 
 
 async def sweep_for_ever(pool: "Pool[Any]", client: Client) -> None:
@@ -37,6 +42,7 @@ async def sweep_for_ever(pool: "Pool[Any]", client: Client) -> None:
         except (DatabaseUnavailable, RPCError) as error:
             log.warning("sweep_given_up", error=repr(error))
         else:
+            UNANSWERED.set(count)
             if count:
                 log.info("sweep_done", unanswered=count)
 

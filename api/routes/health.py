@@ -1,13 +1,13 @@
 """What operators and load balancers ask, and what each problem code means."""
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.bodies import json_response
 from api.documentation import problems
 from api.errors import ProblemError
 from api.node import PARTS, Node
 from brokerage.contracts.problems import PROBLEMS
+from brokerage.runtime.metrics import CONTENT_TYPE, exposition
 
 router = APIRouter(tags=["operations"])
 
@@ -15,7 +15,8 @@ router = APIRouter(tags=["operations"])
 @router.get("/livez", summary="Does the process turn?", responses={503: {}})
 async def livez(node: Node) -> Response:
     """503 when the event loop has not turned for seconds; nothing else counts."""
-    return json_response({"ok": node.alive, "process": "api"}, 200 if node.alive else 503)
+    alive = node.heart.alive
+    return json_response({"ok": alive, "process": "api"}, 200 if alive else 503)
 
 
 @router.get("/readyz", summary="Should it get requests?", responses={503: {}})
@@ -29,7 +30,7 @@ async def readyz(node: Node) -> Response:
 @router.get("/metrics", summary="Prometheus metrics")
 async def metrics() -> Response:
     """Everything this process counts."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(await exposition(), media_type=CONTENT_TYPE)
 
 
 @router.get("/problems/{code}", summary="A problem code", responses=problems("not-found"))

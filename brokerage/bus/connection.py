@@ -14,10 +14,14 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.js.client import JetStreamContext
+from prometheus_client import Counter, Gauge
 
 from brokerage.runtime.tasks import cancellation_kept
 
 log = structlog.get_logger()
+
+CONNECTED: Final = Gauge("sherwood_bus_connected", "1 while the link to NATS is up.")
+DISCONNECTS: Final = Counter("sherwood_bus_disconnects", "Times the link to NATS was lost.")
 
 PING_SECONDS: Final = 5
 """A dead link is noticed after two of these; the library's default is minutes."""
@@ -200,6 +204,7 @@ async def open_bus(url: str, name: str) -> AsyncIterator[Bus]:
 
     async def disconnected() -> None:
         log.warning("bus_disconnected")
+        DISCONNECTS.inc()
         if bus is not None:
             bus.disconnected()
 
@@ -221,6 +226,7 @@ async def open_bus(url: str, name: str) -> AsyncIterator[Bus]:
         error_cb=failed,
     )
     bus = Bus(client)
+    CONNECTED.set_function(lambda: client.is_connected)
     try:
         yield bus
     finally:

@@ -62,9 +62,13 @@ class Delivery:
 
 
 class ExecutionReader:
-    """Fetches from the durable consumer that all executions processes share."""
+    """Fetches from the durable consumer that all executions processes share.
+
+    `waiting` is how many reports nobody had fetched yet at the last fetch.
+    """
 
     def __init__(self, bus: Bus) -> None:
+        self.waiting = 0
         self._bus = bus
         self._subscription: JetStreamContext.PullSubscription | None = None
 
@@ -80,6 +84,7 @@ class ExecutionReader:
                 if subscription is None:
                     subscription = self._subscription = await self._subscribe()
                 messages = await self._fetched(subscription, deliveries_max)
+                self.waiting = messages[-1].metadata.num_pending if messages else 0
         except BusUnavailable:
             await self.close()
             raise

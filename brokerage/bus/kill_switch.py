@@ -19,8 +19,8 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError, NotFound
 from nats.js.kv import KeyValue
 
 from brokerage.bus.connection import Bus, BusUnavailable, bus_errors
+from brokerage.bus.kill_switch_metrics import kill_switch_gauges
 from brokerage.bus.lease import now_seconds
-from brokerage.bus.metrics import KILL_SWITCH_LEVEL, KILL_SWITCH_READABLE
 from brokerage.bus.streams import MEBIBYTE, ensure_stream
 from brokerage.contracts.kill_switch import (
     PAUSE_EXECUTIONS,
@@ -127,7 +127,7 @@ class KillSwitch:
             await self._read()
         except BusUnavailable as error:
             log.debug("kill_switch_not_read", error=str(error))
-        KILL_SWITCH_READABLE.set(self.switches is not None)
+        kill_switch_gauges().readable.set(self.switches is not None)
 
     async def _read(self) -> None:
         begun = now_seconds()
@@ -289,4 +289,4 @@ def _measure(switches: Switches | None) -> None:
         "symbol": [] if switches is None else [*switches.symbols.values()],
     }
     for scope, set_to in levels.items():
-        KILL_SWITCH_LEVEL.labels(scope).set(max(set_to, default=0))
+        kill_switch_gauges().level.labels(scope).set(max(set_to, default=0))

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 TICKETS: Final = Counter(
     "sherwood_stream_tickets",
@@ -14,13 +14,4 @@ STREAM_CHANGES: Final = Counter(
     "Changes of a live stream's symbols that this node was asked for: changed, not-found, "
     "unavailable, dropped (too many under way).",
     ("outcome",),
-)
-KILL_SWITCH_LEVEL: Final = Gauge(
-    "sherwood_kill_switch_level",
-    "The level of the kill switch by scope; of users and symbols the highest.",
-    ("scope",),
-)
-KILL_SWITCH_READABLE: Final = Gauge(
-    "sherwood_kill_switch_readable",
-    "1 while this process knows the kill switch; 0: no order passes here.",
 )

@@ -9,6 +9,11 @@ PENDING = Gauge("sherwood_gateway_pending", "Requests taken and not answered yet
 EXCHANGE_CALLS = Counter(
     "sherwood_gateway_exchange_calls_total", "HTTP requests to the exchange", ["call", "result"]
 )
+EXCHANGE_CONNECTS = Counter(
+    "sherwood_gateway_exchange_connects_total",
+    "Connections on which the exchange answered: place, or other for all else",
+    ["call"],
+)
 EXCHANGE_SECONDS = Histogram(
     "sherwood_gateway_exchange_seconds",
     "How long the exchange took to answer",

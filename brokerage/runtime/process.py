@@ -7,26 +7,23 @@
 import asyncio
 import gc
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 import uvicorn
 import uvloop
-from prometheus_client import make_asgi_app
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
+from brokerage.runtime.heart import Heart
 from brokerage.runtime.logs import configure_logs
+from brokerage.runtime.metrics import CONTENT_TYPE, describe_process, exposition
 from brokerage.runtime.settings import Settings
 
 log = structlog.get_logger()
-
-LOOP_LAG_SECONDS_MAX = 5.0
-"""A loop that has not turned for this long is dead for its users, whatever else still runs."""
 
 
 class Process:
@@ -39,7 +36,7 @@ class Process:
         self.role: Callable[[], str] | None = None
         """What this copy is among those that share the job, where that changes."""
         self._is_ready: Callable[[], bool] = lambda: False
-        self._beat = time.monotonic()
+        self.heart = Heart()
 
     def mark_ready(self) -> None:
         """Say that the process does its job from now on."""
@@ -59,17 +56,6 @@ class Process:
     def ready(self) -> bool:
         """True while the process does its job, until the beginning of the end."""
         return self._is_ready() and not self.stopping.is_set()
-
-    @property
-    def alive(self) -> bool:
-        """True while the event loop turns."""
-        return time.monotonic() - self._beat < LOOP_LAG_SECONDS_MAX
-
-    async def beat(self) -> None:
-        """Note once a second that the loop turns; runs as long as the process."""
-        while True:
-            self._beat = time.monotonic()
-            await asyncio.sleep(1.0)
 
 
 def run(
@@ -117,17 +103,21 @@ class _HealthServer(uvicorn.Server):
 @asynccontextmanager
 async def _health(process: Process, settings: Settings) -> AsyncIterator[None]:
     async def livez(request: Request) -> JSONResponse:
-        return _answer(process.alive, process.name)
+        return _answer(process.heart.alive, process.name)
 
     async def readyz(request: Request) -> JSONResponse:
         role = None if process.role is None else process.role()
         return _answer(process.ready, process.name, role)
 
+    async def metrics(request: Request) -> Response:
+        return Response(await exposition(), media_type=CONTENT_TYPE)
+
+    describe_process(process.name, settings.worker_build_id, lambda: process.ready)
     app = Starlette(
         routes=[
             Route("/livez", livez),
             Route("/readyz", readyz),
-            Mount("/metrics", make_asgi_app()),
+            Route("/metrics", metrics),
         ]
     )
     server = _HealthServer(
@@ -141,7 +131,7 @@ async def _health(process: Process, settings: Settings) -> AsyncIterator[None]:
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve())
-        beat = tasks.create_task(process.beat())
+        beat = tasks.create_task(process.heart.beat())
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""What an operator must hear of, told once it is committed."""
+"""What is counted of an order, and what an operator must hear of, once it is committed."""
 
 from typing import Final
 
@@ -10,6 +10,11 @@ from brokerage.domain.ledger import CASH, LedgerAccount
 
 log = structlog.get_logger()
 
+ORDER_CHANGES: Final = Counter(
+    "sherwood_order_changes",
+    "Changes of orders that this process committed: what happened, and the status since.",
+    ("kind", "status"),
+)
 ERROR_ACCOUNT_CENTS: Final = Counter(
     "sherwood_error_account_cents", "Cents posted to the error account, either way.", ("cause",)
 )
@@ -18,8 +23,9 @@ ERROR_ACCOUNT_SHARES: Final = Counter(
 )
 
 
-def alarm_of_borne(change: Change) -> None:
-    """Count and log every posting of a change to the error account."""
+def tell_of(change: Change) -> None:
+    """Count a change; count and log every posting of it to the error account."""
+    ORDER_CHANGES.labels(change.kind, change.order.status.value).inc()
     for posting in change.postings:
         if posting.account is not LedgerAccount.ERROR or posting.cause is None:
             continue

@@ -1,6 +1,7 @@
 """The pool of Postgres connections, and what may be waited for on it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -11,6 +12,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from brokerage.runtime.backoff import Backoff
 from brokerage.runtime.settings import Settings
+from brokerage.storage.metrics import ACQUIRE_SECONDS, UNAVAILABLE, measured
 
 log = structlog.get_logger()
 
@@ -35,7 +37,8 @@ async def open_pool(settings: Settings) -> AsyncIterator["Pool[asyncpg.Record]"]
     """Connect, waiting for the server if it is not there yet; close on the way out."""
     pool = await _connected(settings)
     try:
-        yield pool
+        with measured(pool):
+            yield pool
     finally:
         try:
             await asyncio.wait_for(pool.close(), timeout=3)
@@ -96,7 +99,9 @@ async def connection(
     """
     try:
         async with asyncio.timeout(deadline_seconds):
+            began = time.perf_counter()
             async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as acquired:
+                ACQUIRE_SECONDS.observe(time.perf_counter() - began)
                 yield acquired
     except (
         TimeoutError,
@@ -114,6 +119,7 @@ async def connection(
         asyncpg.SerializationError,
         asyncpg.IdleInTransactionSessionTimeoutError,
     ) as error:
+        UNAVAILABLE.labels(type(error).__name__).inc()
         raise DatabaseUnavailable(repr(error)) from error
 
 

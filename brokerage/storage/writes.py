@@ -24,7 +24,7 @@ from brokerage.domain.errors import InvariantBroken
 from brokerage.domain.ledger import CASH
 from brokerage.domain.orders import Order, Side
 from brokerage.domain.risk import Standing
-from brokerage.storage.alarms import alarm_of_borne
+from brokerage.storage.alarms import tell_of
 from brokerage.storage.amendments import Amendments
 from brokerage.storage.pool import Connection, DatabaseUnavailable, Pool, connection
 from brokerage.storage.restores import Restores
@@ -185,7 +185,7 @@ class OrderWriter:
             )
             yield opened
         for change in opened.changes:
-            alarm_of_borne(change)
+            tell_of(change)
 
     async def free_placing_lock(self, user_id: str, order_id: str) -> None:
         """Let the next order of its user and symbol in, whatever becomes of this one."""

@@ -1,10 +1,21 @@
 """Liveness, readiness, metrics."""
 
 from collections.abc import Iterator
+from importlib.metadata import version
 
 from fastapi import APIRouter
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import (
+    CollectorRegistry,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
@@ -17,6 +28,8 @@ def operation_routes(desk: Desk) -> APIRouter:
     router = APIRouter(tags=["operations"])
     registry = CollectorRegistry()
     registry.register(StatusCollector(desk))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
 
     @router.get("/livez", summary="Whether the process runs")
     async def livez() -> Response:
@@ -46,6 +59,8 @@ class StatusCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         status = status_of(self._desk, self._rate)
+        build = {"version": version("sherwood"), "session": self._desk.session}
+        yield InfoMetricFamily("exchange_build", "The version, and the journal's id", value=build)
         yield CounterMetricFamily("exchange_trades", "Public trades", value=status.trade_seq)
         yield GaugeMetricFamily("exchange_speed", "Speed; 0: unbound", value=status.speed)
         slow = self._desk.hub.slow_count

@@ -353,7 +353,7 @@ async def test_differences_are_counted_and_the_last_agreement_has_an_age(
     async with httpx.AsyncClient(base_url=worker["address"], trust_env=False) as http:
 
         async def aged() -> str:
-            metrics = (await http.get("/metrics/")).text
+            metrics = (await http.get("/metrics")).text
             [age] = re.findall(r"^sherwood_reconciliation_agreed_age_seconds (.+)$", metrics, re.M)
             assert math.isfinite(float(age))
             return metrics
