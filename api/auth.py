@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 from api.errors import ProblemError
 from brokerage.bus.connection import Bus, BusUnavailable
 from brokerage.bus.tickets import TicketInvalid, Tickets
+from brokerage.runtime.logs import bind
 from brokerage.runtime.settings import Settings
 
 LEEWAY_SECONDS: Final = 10
@@ -180,8 +181,11 @@ async def redeem(bus: Bus, ticket: str) -> User:
 
 
 def identified(request: Request, user: User) -> User:
-    """Have the answer to this request tell how many orders the user may still place (`Frame`)."""
+    """Have the answer to this request tell how many orders the user may still place (`Frame`), and
+    its lines in the log who asked.
+    """
     request.state.user_id = user.user_id
+    bind(user_id=user.user_id)
     return user
 
 

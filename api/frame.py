@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem_response
 from api.order_rates import OrderRates
+from brokerage.runtime.logs import bind
 
 log = structlog.get_logger()
 
@@ -34,6 +35,8 @@ SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5),
 )
 METHODS: Final = frozenset({"GET", "POST", "DELETE", "PATCH", "PUT", "HEAD", "OPTIONS"})
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""What changes nothing is logged at `debug`: there is ten times as much of it."""
 
 
 class BodyTooLarge(Exception):
@@ -58,8 +61,8 @@ class Frame:
             return
         started_at = time.perf_counter()
         request_id = request_id_of(scope["headers"])
-        # Read by handlers that log; one dict, no context variable.
         scope.setdefault("state", {})["request_id"] = request_id.decode()
+        bind(request_id=request_id.decode())
         status = 0
 
         async def send_framed(message: Message) -> None:
@@ -97,7 +100,7 @@ def failure_response(error: Exception, scope: Scope, request_id: bytes) -> Respo
         # What is left of the body is not read: the connection cannot be used again.
         response.headers["connection"] = "close"
         return response
-    log.error("request_failed", request_id=request_id.decode(), path=scope["path"], exc_info=error)
+    log.error("request_failed", path=scope["path"], exc_info=error)
     return problem_response(
         "internal", "the failure is logged under `requestId`", requestId=request_id.decode()
     )
@@ -157,13 +160,15 @@ def _announced_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:
 
 
 def measure(scope: Scope, status: int, seconds: float) -> None:
-    """Count a request whose response begins."""
+    """Count a request whose response begins, and log it."""
     # The route's template, never the path: ids would make a time series each.
     route = getattr(scope.get("route"), "path", "none")
     method = scope["method"] if scope["method"] in METHODS else "other"
     requests, response_seconds = _series(method, route, status)
     requests.inc()
     response_seconds.observe(seconds)
+    say = log.debug if method in READING else log.info
+    say("request", method=method, route=route, status=status, ms=round(seconds * 1e3, 1))
 
 
 @cache

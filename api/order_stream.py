@@ -98,7 +98,7 @@ class OrderStreamResponse(EventSourceResponse):
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            log.info("stream_dropped", request_id=scope["state"]["request_id"], cause="stalled")
+            log.info("stream_dropped", cause="stalled")
         finally:
             self._leave()
 

@@ -5,8 +5,6 @@ that may be different a second later (a stale feed, a part that is away) is answ
 remembered against the key.
 """
 
-from typing import Final
-
 from fastapi import Response
 
 from api import claiming
@@ -15,17 +13,28 @@ from api.bodies import json_response
 from api.claiming import Placement
 from api.errors import RETRY_AFTER_SECONDS, ProblemError
 from api.node import NodeState
+from api.placement_metrics import REPLAYED, count_answer, count_failure
 from api.schemas import PlaceOrder
 from brokerage.contracts.commands import Reply, StartOrder
 from brokerage.contracts.views import order_view
 from brokerage.domain.orders import Order
+from brokerage.runtime.logs import bind
 from brokerage.storage import admission, reads
-
-REPLAYED: Final = "idempotent-replayed"
 
 
 async def place_order(node: NodeState, placement: Placement) -> Response:
     """The answer to `POST /order`; raises `ProblemError` or what the parts raise when away."""
+    bind(order_id=placement.order_id)
+    try:
+        answer = await _answer(node, placement)
+    except Exception as error:
+        count_failure(error)
+        raise
+    count_answer(answer)
+    return answer
+
+
+async def _answer(node: NodeState, placement: Placement) -> Response:
     try:
         check_terms(node, placement.order)
         check_switch(node, placement.user_id, placement.order.symbol)

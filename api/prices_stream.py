@@ -26,6 +26,7 @@ from api.node import NodeState
 from api.stream_limits import StreamLimits
 from api.symbols import check_known
 from brokerage.bus.connection import BusUnavailable
+from brokerage.runtime.logs import bind
 from streaming import hub_metrics
 from streaming.viewers import Send as AsgiSend
 from streaming.viewers import Viewer
@@ -77,6 +78,7 @@ class PriceStreams:
         What this frame holds is held for every viewer, so the request is read in others.
         """
         request_id = request_id_of(scope["headers"])
+        bind(request_id=request_id.decode())
         try:
             viewer = await self._begin(scope, receive, send, request_id)
         except ClientGone:

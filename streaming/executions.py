@@ -19,17 +19,23 @@ from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.executions import Delivery
 from brokerage.contracts.events import ExecutionReport
 from brokerage.runtime.backoff import Backoff
+from brokerage.runtime.logs import bind
 from brokerage.runtime.tasks import TaskSet
 from brokerage.storage.pool import DatabaseUnavailable
 from brokerage.storage.reads import Route
-from streaming.execution_metrics import HELD, ORDERS, REPORTS, RETRIES, SETTLE_SECONDS
-from streaming.order_workflows import NotTold
+from streaming.execution_metrics import (
+    AGE_SECONDS,
+    HELD,
+    ORDERS,
+    REPORTS,
+    RETRIES,
+    SETTLE_SECONDS,
+)
+from streaming.order_workflows import TOGETHER_MAX, NotTold
 from streaming.routes import Routes, Unresolved
 
 log = structlog.get_logger()
 
-TOGETHER_MAX: Final = 50
-"""Reports of one order in one update."""
 ORDERS_MAX: Final = 64
 """Orders that are looked up or told at the same time."""
 NOTICE_SECONDS: Final = 0.3
@@ -174,6 +180,7 @@ class Executions:
         self._held.clear()
 
     async def _work(self, lane: _Lane) -> None:
+        bind(external_order_id=lane.external_order_id)
         try:
             while lane.waiting:
                 batch = [
@@ -198,6 +205,7 @@ class Executions:
                     if not lane.noticed.is_set():
                         batch = await self._put_aside(lane, batch, route)
                     continue
+                bind(order_id=route.order_id, user_id=route.user_id)
                 if self._paused(route.user_id, batch[0].report.symbol):
                     batch = await self._put_aside(lane, batch, Unresolved("paused", foreign=False))
                     continue
@@ -259,6 +267,7 @@ class Executions:
         for held in batch:
             if held.report.report_id in settled:
                 SETTLE_SECONDS.observe(time.monotonic() - held.since)
+                AGE_SECONDS.observe(max(0.0, self._now() - held.report.at_ms / 1000))
                 await self._give_up(held, "settled")
         return [held for held in batch if held.report.report_id not in settled]
 

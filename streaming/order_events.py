@@ -107,7 +107,7 @@ class OrderStreams:
             user_log.beat_seq = last_seq
             if last_seq is not None and last_seq < known_seq:
                 metrics.CUT.inc()
-                log.error("order_log_cut", user=user_log.user_id, last_seq=last_seq)
+                log.error("order_log_cut", user_id=user_log.user_id, last_seq=last_seq)
                 user_log.cut(last_seq)
             elif last_seq is not None and last_seq > user_log.heard_seq:
                 metrics.MISSED.inc()
@@ -166,7 +166,7 @@ class OrderStreams:
                     user_log.heard_seq = last_seq  # a notice of what is not there
         except DatabaseUnavailable as error:
             # The beat tries again.
-            log.warning("order_events_unread", user=user_log.user_id, error=str(error))
+            log.warning("order_events_unread", user_id=user_log.user_id, error=str(error))
         finally:
             user_log.reading = False
 

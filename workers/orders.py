@@ -18,10 +18,12 @@ from activities.reconciliation import ReconciliationActivities
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE
 from brokerage.gateway.client import GatewayClient
+from brokerage.runtime.metrics import export_too
 from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
 from brokerage.storage.pool import open_pool
 from brokerage.storage.writes import OrderWriter
+from workers.bound_logs import BoundLogs
 from workers.cancel_after import cancel_after_for_ever
 from workers.opening import StoppedEarly, enter, unless_stopped
 from workers.order_runs import OrderRuns
@@ -33,6 +35,7 @@ from workers.temporal import connect_temporal
 from workflows.client import ensure_search_attributes
 from workflows.order import OrderWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
+from workflows.sdk_metrics import count_sdk
 
 DEPLOYMENT = "orders"
 """What Temporal calls all releases of this worker together."""
@@ -93,7 +96,7 @@ def order_worker(
         ],
         workflow_runner=production_runner(),
         deployment_config=deployment_config(settings.worker_build_id),
-        interceptors=[SpreadRetries()],
+        interceptors=[BoundLogs(), SpreadRetries()],
         max_concurrent_workflow_tasks=settings.workflow_tasks_max,
         max_concurrent_local_activities=50,
         max_concurrent_activities=50,
@@ -133,4 +136,5 @@ async def serve(process: Process, settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    export_too(count_sdk())
     run("orders", Settings(), serve)

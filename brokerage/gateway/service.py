@@ -18,6 +18,7 @@ from brokerage.contracts.subjects import (
 from brokerage.gateway.batching import PlacementBatcher
 from brokerage.gateway.exchange import ExchangeClient
 from brokerage.gateway.metrics import CALLS, PENDING
+from brokerage.runtime.logs import bind
 from brokerage.runtime.tasks import TaskSet
 
 log = structlog.get_logger()
@@ -93,6 +94,8 @@ class GatewayService:
         request: Request,
         respond: Respond,
     ) -> None:
+        # Whose it is, the gateway does not know: the exchange is told a name that says nothing.
+        bind(order_id=request.client_order_id)
         with PENDING.labels(call).track_inprogress():
             try:
                 reply = await answer(request)
