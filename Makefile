@@ -6,7 +6,7 @@ ARGS ?=
 PROCESSES ?= 3
 PYTEST := .venv/bin/pytest -n $(PROCESSES)
 
-.PHONY: help setup up down reset status backup restore recover test test-unit test-integration test-faults soak record-histories check bench bench-orders bench-prices demo clean
+.PHONY: help setup up down reset status backup restore recover test test-unit test-integration test-faults soak record-histories check pages bench bench-orders bench-prices demo clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,8 +33,11 @@ restore: .venv/ready ## put such a copy back while nothing runs (ARGS="FOLDER")
 recover: .venv/ready ## start again after a loss (ARGS="temporal", "jetstream" or "postgres")
 	@$(PY) -m devstack recover $(ARGS)
 
-check: .venv/ready ## style, types, import floors
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+check: .venv/ready ## style, types, import floors, generated pages
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports && $(PY) -m tests.pages --check
+
+pages: .venv/ready ## write the generated files of docs/ anew: contracts, problems, crash points
+	@$(PY) -m tests.pages
 
 test: .venv/ready ## every test
 	$(PYTEST) $(ARGS)

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from api import prices_stream
+from api import openapi, prices_stream
 from api.auth import TokenVerifier
 from api.errors import install_error_handlers
 from api.frame import Frame
@@ -44,11 +44,6 @@ from api.waits import Waits
 from brokerage.runtime.heart import Heart
 from brokerage.runtime.settings import Settings
 
-DESCRIPTION = (
-    "Orders, live prices and portfolios. Money is whole cents, shares are whole shares, times are "
-    "RFC 3339 in UTC. Every error is `application/problem+json` with a stable `code`."
-)
-
 
 class Application(FastAPI):
     """FastAPI for everything but the price streams, which are served before it."""
@@ -62,9 +57,11 @@ class Application(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The description of every route, that of the streams included."""
-        schema = super().openapi()
-        schema["paths"].setdefault(prices_stream.PATH, prices_stream.documented())
-        return schema
+        if self.openapi_schema is None:
+            document = super().openapi()
+            document["paths"][prices_stream.PATH] = prices_stream.documented()
+            openapi.complete(document, self.routes)
+        return super().openapi()
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -92,7 +89,11 @@ def create_app(settings: Settings) -> FastAPI:
     app = Application(
         title="Sherwood",
         version="1",
-        description=DESCRIPTION,
+        description=openapi.DESCRIPTION,
+        license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        servers=openapi.SERVERS,
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=openapi.operation_id,
         lifespan=lifespan,
         # Served by `api.routes.page`: the framework's page loads its scripts from elsewhere.
         docs_url=None,

@@ -1,15 +1,28 @@
-"""What OpenAPI says of a route: its problems by code, its body, its headers."""
+"""What OpenAPI says of a route: its problems by code, its body, its headers.
 
-from typing import Any, Final
+All of it is description: nothing here is called while a request is answered. `api.openapi` adds
+what all routes share, and what the names `#/components/...` stand for.
+"""
 
+from typing import Annotated, Any, Final
+
+from fastapi import Path
 from pydantic import BaseModel
 
-from api.schemas import ProblemBody
-from brokerage.contracts.problems import PROBLEMS, problem
+from api.schemas import ORDER_ID_EXAMPLE
+from brokerage.contracts.problems import PROBLEMS
 
 Responses = dict[int | str, dict[str, Any]]
 
 TOKEN_PROBLEMS: Final = ("token-missing", "token-invalid", "token-expired")
+BODY_PROBLEMS: Final = (
+    "malformed-json",
+    "body-too-large",
+    "unsupported-media-type",
+    "invalid-request",
+    "unknown-field",
+)
+"""What may be wrong with any body, whatever is in it."""
 RISK_PROBLEMS: Final = (
     "account-frozen",
     "account-close-only",
@@ -23,12 +36,8 @@ RISK_PROBLEMS: Final = (
 """The refusals of `brokerage.domain.risk`, in the order in which they answer."""
 ORDER_PROBLEMS: Final = (
     *TOKEN_PROBLEMS,
-    "malformed-json",
+    *BODY_PROBLEMS,
     "no-account",
-    "body-too-large",
-    "unsupported-media-type",
-    "invalid-request",
-    "unknown-field",
     "invalid-shares",
     "invalid-price",
     "invalid-time-in-force",
@@ -47,7 +56,16 @@ KEY_PARAMETER: Final = {
     "required": True,
     "description": "A UUID made before the first attempt and sent with every repeat.",
     "schema": {"type": "string", "format": "uuid"},
+    "example": "6f1d7c52-3c35-4f0e-9a46-6d5f7d2f6a01",
 }
+BEARER: Final[list[dict[str, list[str]]]] = [{"bearer": []}]
+BEARER_OR_TICKET: Final[list[dict[str, list[str]]]] = [*BEARER, {"ticket": []}]
+REF: Final = "#/components/{kind}/{name}"
+PROBLEM_JSON: Final = "application/problem+json"
+
+# The format is only told: what is no UUID is answered like an order that is not there.
+OrderId = Annotated[str, Path(examples=[ORDER_ID_EXAMPLE], json_schema_extra={"format": "uuid"})]
+SymbolName = Annotated[str, Path(description="One of `GET /symbols`.", examples=["META"])]
 
 
 def problems(*codes: str) -> Responses:
@@ -59,27 +77,34 @@ def problems(*codes: str) -> Responses:
             kind.status,
             {
                 "description": "",
-                "content": {
-                    "application/problem+json": {
-                        "schema": ProblemBody.model_json_schema(),
-                        "examples": {},
-                    }
-                },
+                "headers": headers("WWW-Authenticate") if kind.status == 401 else {},
+                "content": {PROBLEM_JSON: {"schema": ref("schemas", "Problem"), "examples": {}}},
             },
         )
+        if kind.retryable and kind.status != 500:
+            response["headers"] |= headers("Retry-After")
         described = f"`{code}`: {kind.title}. {kind.advice}"
         response["description"] = "\n\n".join(filter(None, (response["description"], described)))
-        example = {"summary": kind.title, "value": problem(code, kind.title)}
-        response["content"]["application/problem+json"]["examples"][code] = example
+        response["content"][PROBLEM_JSON]["examples"][code] = ref("examples", code)
     return responses
+
+
+def headers(*names: str) -> dict[str, Any]:
+    """The headers of a response; each is described once, in `api.openapi`."""
+    return {name: ref("headers", name) for name in names}
 
 
 def body(model: type[BaseModel], *parameters: dict[str, Any]) -> dict[str, Any]:
     """The request body that a route reads by hand, and headers likewise."""
-    schema = model.model_json_schema(by_alias=True)
+    schema = model.model_json_schema(ref_template=REF.format(kind="schemas", name="{model}"))
     described: dict[str, Any] = {
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
     }
     if parameters:
         described["parameters"] = list(parameters)
     return described
+
+
+def ref(kind: str, name: str) -> dict[str, str]:
+    """A reference to one of the components."""
+    return {"$ref": REF.format(kind=kind, name=name)}

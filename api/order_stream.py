@@ -107,12 +107,12 @@ async def _order_streaming(request: Request) -> OrderStreaming:
     return cast(OrderStreaming, request.app.state.order_streaming)
 
 
-async def _stream_user(request: Request) -> User:
+async def stream_user(request: Request) -> User:
     if (ticket := request.query_params.get("ticket")) is not None:
         return identified(request, await redeem(request.app.state.bus, ticket))
     return await current_user(request)
 
 
 Streaming = Annotated[OrderStreaming, Depends(_order_streaming)]
-StreamUser = Annotated[User, Depends(_stream_user)]
+StreamUser = Annotated[User, Depends(stream_user)]
 """The user of a ticket, where there is one, else of the bearer token."""

@@ -8,7 +8,6 @@ hub's flusher alone; the request's own task only waits for the client to go.
 import asyncio
 import random
 import time
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -19,7 +18,14 @@ from starlette.types import Receive, Scope, Send
 
 from api.auth import User, redeem, user_of
 from api.bodies import read_json
-from api.documentation import TOKEN_PROBLEMS, body, problems
+from api.documentation import (
+    BEARER,
+    BEARER_OR_TICKET,
+    BODY_PROBLEMS,
+    TOKEN_PROBLEMS,
+    body,
+    problems,
+)
 from api.errors import ProblemError
 from api.frame import ClientGone, failure_response, measure, request_id_of, whole_body
 from api.node import NodeState
@@ -183,55 +189,54 @@ def _head(viewer: Viewer, heartbeat_seconds: float) -> bytes:
     return HEAD % (retry_ms, viewer.stream_id.encode(), heartbeat_seconds)
 
 
-def documented() -> dict[str, Mapping[str, Any]]:
+def documented() -> dict[str, dict[str, Any]]:
     """What OpenAPI says of `/subscribe`, by method."""
     events = {
-        "description": "Events `hello`, `prices` (a JSON array of ticks, the first holds every "
-        "symbol), `stale` and `live`",
+        "description": "Server-sent events, as the channel `prices` of `GET /asyncapi.json` has "
+        "them: `hello`, `prices` (the first holds every symbol), `stale` and `live`.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
-    responses = {
-        str(status): response
-        for status, response in {
-            200: events,
-            **problems(
-                *TOKEN_PROBLEMS,
-                "ticket-invalid",
-                "invalid-request",
-                "unknown-symbol",
-                "too-many-streams",
-                "node-full",
-                "too-many-openings",
-                "shutting-down",
-                "unavailable",
-            ),
-        }.items()
-    }
+    refusals = (
+        *TOKEN_PROBLEMS,
+        "invalid-request",
+        "unknown-symbol",
+        "too-many-streams",
+        "node-full",
+        "too-many-openings",
+        "shutting-down",
+        "unavailable",
+    )
     symbols = {
         "name": "symbols",
         "in": "query",
         "required": True,
-        "description": f"1 to {SYMBOLS_MAX} symbols, separated by commas",
+        "description": f"1 to {SYMBOLS_MAX} symbols, separated by commas.",
         "schema": {"type": "string"},
         "example": "AAPL,META",
     }
-    ticket = {
-        "name": "ticket",
-        "in": "query",
-        "description": "From `POST /stream-ticket`, instead of a token",
-        "schema": {"type": "string"},
-    }
+
+    def responses(*codes: str) -> dict[str, Any]:
+        known = {200: events, **problems(*codes)}
+        return {str(status): dict(response) for status, response in known.items()}
+
     return {
         "post": {
             "tags": ["prices"],
-            "summary": "Stream prices: a snapshot, then every change, newest first of all",
-            "responses": responses,
+            "operationId": "streamPrices",
+            "summary": "Stream prices",
+            "description": "A snapshot, then every change; who reads slowly gets fewer events, "
+            "each with the newest prices.",
+            "security": BEARER,
+            "responses": responses(*refusals, *BODY_PROBLEMS),
             **body(Subscription),
         },
         "get": {
             "tags": ["prices"],
-            "summary": "The same for browsers' EventSource, which can only GET",
-            "parameters": [symbols, ticket],
-            "responses": responses,
+            "operationId": "streamPricesByTicket",
+            "summary": "Stream prices to an EventSource",
+            "description": "The same for browsers, which can only GET.",
+            "security": BEARER_OR_TICKET,
+            "parameters": [symbols],
+            "responses": responses(*refusals, "ticket-invalid"),
         },
     }

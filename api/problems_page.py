@@ -1,13 +1,11 @@
-"""`python -m api.problems_page` writes docs/problems.md, the catalogue of problems, anew."""
+"""docs/problems.md: the catalogue of problems."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 
 from brokerage.contracts.problems import PROBLEMS
 
-PATH: Final = Path(__file__).parents[1] / "docs" / "problems.md"
 INTRODUCTION: Final = """\
 # Problems
 
@@ -16,7 +14,7 @@ answer with it say so in `/docs`, and its `type` leads to `GET /problems/{code}`
 whether the same request may succeed later, as `retryable` does; a placement is repeated with the
 same `Idempotency-Key`.
 
-Written by `python -m api.problems_page` from `brokerage/contracts/problems.py`.
+Written by `make pages` from `brokerage/contracts/problems.py`.
 """
 
 
@@ -35,12 +33,3 @@ def _sections() -> Iterator[str]:
                 repeat = "yes" if kind.retryable else "no"
                 yield f"| `{code}` | {kind.title} | {repeat} | {kind.advice} |"
         yield ""
-
-
-def main() -> None:
-    """Write the page."""
-    PATH.write_text(page())
-
-
-if __name__ == "__main__":
-    main()

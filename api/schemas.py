@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from brokerage.contracts.problems import PROBLEMS
+
 SHARES_MAX: Final = 1_000_000_000
 PRICE_CENTS_MAX: Final = 1_000_000_000
 """Far above what an order may have (a stored refusal says that); the product of both still fits
@@ -60,7 +62,7 @@ class OrderBody(BaseModel):
     externalOrderId: str | None = Field(examples=["X-104"])
     position: Position
     symbol: str = Field(examples=["META"])
-    type: Literal["market", "limit"]
+    type: Literal["market", "limit"] = Field(examples=["limit"])
     timeInForce: TimeInForceName
     priceInCents: int | None = Field(examples=[52210])
     numShares: int = Field(examples=[10])
@@ -74,12 +76,12 @@ class OrderBody(BaseModel):
         "expired",
         "rejected",
         "failed",
-    ]
-    outcome: Literal["unknown", "accepted", "refused"]
-    filledShares: int
-    filledNotionalInCents: int
-    reason: str | None
-    version: int
+    ] = Field(examples=["filled"])
+    outcome: Literal["unknown", "accepted", "refused"] = Field(examples=["accepted"])
+    filledShares: int = Field(examples=[10])
+    filledNotionalInCents: int = Field(examples=[522000])
+    reason: str | None = Field(examples=[None])
+    version: int = Field(examples=[4])
     createdAt: str = Field(examples=[TIME_EXAMPLE])
     updatedAt: str = Field(examples=[TIME_EXAMPLE])
 
@@ -88,8 +90,8 @@ class OrdersBody(BaseModel):
     """A page of orders; `asOfSeq` is the last order event it includes."""
 
     items: list[OrderBody]
-    nextCursor: str | None
-    asOfSeq: int
+    nextCursor: str | None = Field(examples=[None])
+    asOfSeq: int = Field(examples=[12])
 
 
 class ReportedExecutionBody(BaseModel):
@@ -98,15 +100,15 @@ class ReportedExecutionBody(BaseModel):
     """
 
     id: str = Field(examples=["E-2207"])
-    shares: int
-    priceInCents: int
-    bookedShares: int
+    shares: int = Field(examples=[10])
+    priceInCents: int = Field(examples=[52200])
+    bookedShares: int = Field(examples=[10])
 
 
 class OrderEventBody(BaseModel):
     """One change of an order, which is shown as it was right after."""
 
-    seq: int
+    seq: int = Field(examples=[12])
     kind: str = Field(examples=["fill"])
     order: OrderBody
     execution: ReportedExecutionBody | None
@@ -116,7 +118,7 @@ class OrderEventsBody(BaseModel):
     """Events, ascending, and the last one there is."""
 
     items: list[OrderEventBody]
-    lastSeq: int
+    lastSeq: int = Field(examples=[12])
 
 
 class CancelBody(BaseModel):
@@ -131,7 +133,7 @@ class CancelledBody(BaseModel):
     is the problem's.
     """
 
-    id: str
+    id: str = Field(examples=[ORDER_ID_EXAMPLE])
     status: Literal[200, 202, 409, 503]
     ok: bool
     code: Literal["too-late-to-cancel", "cancel-refused", "unavailable"] | None
@@ -151,11 +153,11 @@ class CancelAllBody(BaseModel):
 class PositionBody(BaseModel):
     """Shares of one symbol; price and value are null while nobody knows a price."""
 
-    symbol: str
-    shares: int
-    heldShares: int
-    priceInCents: int | None
-    valueInCents: int | None
+    symbol: str = Field(examples=["META"])
+    shares: int = Field(examples=[10])
+    heldShares: int = Field(examples=[0])
+    priceInCents: int | None = Field(examples=[52210])
+    valueInCents: int | None = Field(examples=[522100])
 
 
 class PortfolioBody(BaseModel):
@@ -163,14 +165,14 @@ class PortfolioBody(BaseModel):
     null where the past is asked for.
     """
 
-    userId: str
+    userId: str = Field(examples=["alice"])
     state: Literal["active", "close-only", "frozen"] | None
-    cashInCents: int
-    heldCashInCents: int
-    buyingPowerInCents: int
+    cashInCents: int = Field(examples=[9949300])
+    heldCashInCents: int = Field(examples=[0])
+    buyingPowerInCents: int = Field(examples=[9949300])
     positions: list[PositionBody]
-    totalValueInCents: int | None
-    asOfSeq: int
+    totalValueInCents: int | None = Field(examples=[10471400])
+    asOfSeq: int = Field(examples=[12])
     at: str = Field(examples=[TIME_EXAMPLE])
 
 
@@ -194,7 +196,7 @@ class BarsBody(BaseModel):
     """Bars of one symbol, ascending."""
 
     items: list[BarBody]
-    nextCursor: str | None
+    nextCursor: str | None = Field(examples=[None])
 
 
 WindowName = Literal["1d", "1w", "1m", "1y", "all"]
@@ -235,9 +237,9 @@ class PortfolioHistoryBody(BaseModel):
 class TokenBody(BaseModel):
     """A token of the development issuer."""
 
-    token: str
+    token: str = Field(examples=["eyJhbGciOi..."])
     expiresAt: str = Field(examples=[TIME_EXAMPLE])
-    user: str
+    user: str = Field(examples=["alice"])
 
 
 class StreamBody(BaseModel):
@@ -254,17 +256,42 @@ class TicketBody(BaseModel):
     expiresInSeconds: int = Field(examples=[10])
 
 
+class FindingBody(BaseModel):
+    """What is wrong in one place of a request: a JSON pointer (`#/numShares`) or a parameter."""
+
+    where: str = Field(examples=["#/numShares"])
+    code: str = Field(examples=["invalid-shares"])
+    detail: str = Field(examples=["Input should be greater than 0"])
+    source: str = Field(alias="in", examples=["body"])
+
+
 class ProblemBody(BaseModel):
-    """What went wrong (RFC 9457). `code` is stable; members such as `order`, `required`,
-    `available` or `errors` come with some codes.
+    """What went wrong (RFC 9457). `code` is stable; members after `advice` come with some codes,
+    and others may be added.
     """
 
     model_config = ConfigDict(extra="allow")
 
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
+    type: str = Field(
+        examples=["/problems/feed-stale"], json_schema_extra={"format": "uri-reference"}
+    )
+    title: str = Field(examples=["Prices are not live"])
+    status: int = Field(examples=[503])
+    code: str = Field(
+        examples=["feed-stale"], json_schema_extra={"x-extensible-enum": list(PROBLEMS)}
+    )
+    detail: str = Field(examples=["the exchange was not heard for 5 s"])
     retryable: bool
-    advice: str
+    advice: str = Field(examples=["Repeat with the same key after `Retry-After` seconds."])
+    errors: list[FindingBody] | None = Field(None, description="What is wrong with the request.")
+    order: OrderBody | None = Field(None, description="The order as it stands now.")
+    required: int | None = Field(None, description="Cents or shares, as the code says.")
+    available: int | None = Field(None, description="Cents or shares, as the code says.")
+    conflictingOrderId: str | None = Field(None, description="Yours, which it could trade with.")
+    scope: Literal["user", "symbol", "global"] | None = Field(None, description="Whose rate it is.")
+    limitPerSecond: int | None = Field(None, description="Orders.")
+    lastSeq: int | None = Field(None, description="Your last order event.")
+    keptFrom: str | None = Field(None, description="The oldest bar there is of the interval.")
+    minimum: int | None = None
+    maximum: int | None = None
+    requestId: str | None = Field(None, description="What our logs call the request.")

@@ -88,7 +88,7 @@ class HoldBody(BaseModel):
     shares: int = Field(description="What of the order is not booked yet.", examples=[10])
     sentPriceInCents: int = Field(examples=[52210])
     heldCashInCents: int | None = Field(examples=[522100])
-    heldShares: int | None
+    heldShares: int | None = Field(examples=[None])
     since: str = Field(examples=[TIME_EXAMPLE])
     why: Literal["open", "executed"] = Field(
         description="`open`: it may still trade. `executed`: it has ended, and that much of it was "
@@ -99,18 +99,18 @@ class HoldBody(BaseModel):
 class HeldBody(BaseModel):
     """Shares of one symbol that open sells hold."""
 
-    symbol: str
-    heldShares: int
+    symbol: str = Field(examples=["SPY"])
+    heldShares: int = Field(examples=[5])
 
 
 class HoldsBody(BaseModel):
     """Holds, newest order first, and all that is held, those of other pages included."""
 
     items: list[HoldBody]
-    nextCursor: str | None
-    heldCashInCents: int
+    nextCursor: str | None = Field(examples=[None])
+    heldCashInCents: int = Field(examples=[522100])
     heldShares: list[HeldBody]
-    asOfSeq: int
+    asOfSeq: int = Field(examples=[12])
 
 
 @router.get(

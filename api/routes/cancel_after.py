@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.auth import CurrentUser
 from api.bodies import json_response, read_json
-from api.documentation import TOKEN_PROBLEMS, body, problems
+from api.documentation import BODY_PROBLEMS, TOKEN_PROBLEMS, body, problems
 from api.errors import no_account
 from api.node import Node
 from api.routes.orders import client_address
@@ -57,19 +57,10 @@ class CancelAfterBody(BaseModel):
     openapi_extra=body(Arming),
     responses={
         200: {"model": CancelAfterBody},
-        **problems(
-            *TOKEN_PROBLEMS,
-            "malformed-json",
-            "body-too-large",
-            "unsupported-media-type",
-            "invalid-request",
-            "unknown-field",
-            "no-account",
-            "unavailable",
-        ),
+        **problems(*TOKEN_PROBLEMS, *BODY_PROBLEMS, "no-account", "unavailable"),
     },
 )
-async def arm(request: Request, user: CurrentUser, node: Node) -> Response:
+async def set_cancel_after(request: Request, user: CurrentUser, node: Node) -> Response:
     """Your open orders are cancelled after so many seconds, unless you call again before; 0 calls
     it off. It survives everything, and orders placed after it went off stay.
     """
@@ -85,7 +76,7 @@ async def arm(request: Request, user: CurrentUser, node: Node) -> Response:
     summary="Read the dead-man switch",
     responses={200: {"model": CancelAfterBody}, **problems(*TOKEN_PROBLEMS, "unavailable")},
 )
-async def read(user: CurrentUser, node: Node) -> Response:
+async def read_cancel_after(user: CurrentUser, node: Node) -> Response:
     """One that was never armed is all nulls."""
     return json_response(cancel_after_view(await cancel_after.read(node.pool, user.user_id)))
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.auth import issue_token
 from api.bodies import json_response, read_json
-from api.documentation import body, problems
+from api.documentation import BODY_PROBLEMS, body, problems
 from api.live_prices import live_prices
 from api.node import Node
 from api.schemas import TokenBody, TokenRequest
@@ -27,16 +27,10 @@ router = APIRouter(tags=["development"])
     openapi_extra=body(TokenRequest),
     responses={
         200: {"model": TokenBody},
-        **problems(
-            "malformed-json",
-            "unsupported-media-type",
-            "invalid-request",
-            "unknown-field",
-            "unavailable",
-        ),
+        **problems(*BODY_PROBLEMS, "unavailable"),
     },
 )
-async def token(request: Request, node: Node) -> Response:
+async def issue_development_token(request: Request, node: Node) -> Response:
     """The user's first token opens an account with cash and a few shares."""
     wanted = await read_json(request, TokenRequest)
     text, expires_at = issue_token(node.settings, wanted.user, wanted.scope)

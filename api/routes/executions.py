@@ -63,8 +63,8 @@ class ExecutionsBody(BaseModel):
     """A page of executions; `asOfSeq` is the last order event it includes."""
 
     items: list[ExecutionBody]
-    nextCursor: str | None
-    asOfSeq: int
+    nextCursor: str | None = Field(examples=[None])
+    asOfSeq: int = Field(examples=[12])
 
 
 @router.get(

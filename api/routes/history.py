@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from api.auth import CurrentUser
 from api.bodies import json_response
 from api.cursor import MICROSECOND, decode_bar_cursor, encode_bar_cursor
-from api.documentation import TOKEN_PROBLEMS, problems
+from api.documentation import TOKEN_PROBLEMS, SymbolName, problems
 from api.errors import ProblemError, no_account
 from api.history_reads import reading_history
 from api.live_prices import live_prices
@@ -51,7 +51,7 @@ _TO: Final = "RFC 3339, or a date for its midnight in UTC. Bars that begin befor
     },
 )
 async def read_bars(
-    name: str,
+    name: SymbolName,
     user: CurrentUser,
     node: Node,
     interval: Annotated[

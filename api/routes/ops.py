@@ -5,15 +5,16 @@ Every change needs a reason and is kept with it.
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth import USER_ID, CurrentOperator, User
 from api.bodies import json_response, read_json
-from api.documentation import TOKEN_PROBLEMS, body, problems
+from api.documentation import BODY_PROBLEMS, TOKEN_PROBLEMS, body, problems
 from api.errors import ProblemError
 from api.node import Node, NodeState
 from api.routes.orders import client_address
+from api.schemas import TIME_EXAMPLE
 from api.symbols import check_traded
 from brokerage.contracts.views import format_time
 from brokerage.domain.limits import LIMITS, Subject
@@ -25,15 +26,9 @@ router = APIRouter(prefix="/ops", tags=["operators"])
 
 OPERATOR_PROBLEMS: Final = (*TOKEN_PROBLEMS, "operator-only", "unavailable")
 LIST_PROBLEMS: Final = (*OPERATOR_PROBLEMS, "invalid-request")
-BODY_PROBLEMS: Final = (
-    *LIST_PROBLEMS,
-    "malformed-json",
-    "unknown-field",
-    "unsupported-media-type",
-    "body-too-large",
-)
+CHANGE_PROBLEMS: Final = (*OPERATOR_PROBLEMS, *BODY_PROBLEMS)
 LIMIT_PROBLEMS: Final = (
-    *BODY_PROBLEMS,
+    *CHANGE_PROBLEMS,
     "limit-not-found",
     "account-not-found",
     "symbol-not-found",
@@ -42,6 +37,9 @@ PAGE_MAX: Final = 200
 SUBJECT: Final = r"^[A-Za-z0-9_.-]{1,64}$"
 LIMIT_CURSOR: Final = r"^[a-z-]{1,64} [A-Za-z0-9_.-]{0,64}$"
 
+LimitName = Annotated[str, Path(description="Of one of the limits.", examples=["order-shares"])]
+SubjectPath = Annotated[str, Path(description="A user or a symbol.", examples=["alice"])]
+UserPath = Annotated[str, Path(description="A user.", examples=["alice"])]
 SubjectQuery = Annotated[
     str | None, Query(pattern=SUBJECT, description="Only what is about this user or symbol.")
 ]
@@ -81,7 +79,7 @@ class LimitsBody(BaseModel):
     """Limits by name and subject."""
 
     items: list[LimitBody]
-    nextCursor: str | None
+    nextCursor: str | None = Field(examples=[None])
 
 
 class AccountBody(BaseModel):
@@ -91,29 +89,29 @@ class AccountBody(BaseModel):
 
     userId: str = Field(examples=["alice"])
     state: AccountState
-    openedAt: str
-    asOfSeq: int
+    openedAt: str = Field(examples=[TIME_EXAMPLE])
+    asOfSeq: int = Field(examples=[12])
 
 
 class ActBody(BaseModel):
     """One change; `before` and `after` are null where there was, or is, no value."""
 
-    id: int
-    at: str
-    operator: str
-    address: str
+    id: int = Field(examples=[31])
+    at: str = Field(examples=[TIME_EXAMPLE])
+    operator: str = Field(examples=["olivia"])
+    address: str = Field(examples=["192.0.2.7"])
     act: str = Field(examples=["limit order-shares", "account-state"])
     subject: str | None = Field(examples=["alice"])
-    before: int | str | None
-    after: int | str | None
-    reason: str
+    before: int | str | None = Field(examples=[50000])
+    after: int | str | None = Field(examples=[100000])
+    reason: str = Field(examples=["agreed with the customer"])
 
 
 class ActsBody(BaseModel):
     """Changes, newest first."""
 
     items: list[ActBody]
-    nextCursor: str | None
+    nextCursor: str | None = Field(examples=["31"])
 
 
 @router.get(
@@ -145,10 +143,12 @@ async def list_limits(
     openapi_extra=body(LimitChange),
     responses={
         200: {"model": LimitBody},
-        **problems(*BODY_PROBLEMS, "limit-not-found", "limit-out-of-bounds"),
+        **problems(*CHANGE_PROBLEMS, "limit-not-found", "limit-out-of-bounds"),
     },
 )
-async def set_limit(name: str, request: Request, operator: CurrentOperator, node: Node) -> Response:
+async def set_limit(
+    name: LimitName, request: Request, operator: CurrentOperator, node: Node
+) -> Response:
     """Counts for the next order. Whoever has a value of their own keeps it."""
     return await _set_limit(name, "", request, operator, node)
 
@@ -162,8 +162,8 @@ async def set_limit(name: str, request: Request, operator: CurrentOperator, node
         **problems(*LIMIT_PROBLEMS, "limit-out-of-bounds"),
     },
 )
-async def set_limit_of(
-    name: str, subject: str, request: Request, operator: CurrentOperator, node: Node
+async def set_limit_of_subject(
+    name: LimitName, subject: SubjectPath, request: Request, operator: CurrentOperator, node: Node
 ) -> Response:
     """Counts for the next order, and wins over everybody's value."""
     await _check_subject(node, name, subject)
@@ -180,8 +180,8 @@ async def set_limit_of(
         **problems(*LIMIT_PROBLEMS),
     },
 )
-async def drop_limit(
-    name: str, subject: str, request: Request, operator: CurrentOperator, node: Node
+async def drop_limit_of_subject(
+    name: LimitName, subject: SubjectPath, request: Request, operator: CurrentOperator, node: Node
 ) -> Response:
     """Needs a body too, with the reason."""
     await _check_subject(node, name, subject)
@@ -197,7 +197,7 @@ async def drop_limit(
     summary="Read an account",
     responses={200: {"model": AccountBody}, **problems(*OPERATOR_PROBLEMS, "account-not-found")},
 )
-async def read_account(user: str, operator: CurrentOperator, node: Node) -> Response:
+async def read_account(user: UserPath, operator: CurrentOperator, node: Node) -> Response:
     """What it may do."""
     _check_user_id(user)
     return json_response(account_view(_existing(await operations.account(node.pool, user))))
@@ -207,10 +207,10 @@ async def read_account(user: str, operator: CurrentOperator, node: Node) -> Resp
     "/accounts/{user}",
     summary="Say what an account may do",
     openapi_extra=body(StateChange),
-    responses={200: {"model": AccountBody}, **problems(*BODY_PROBLEMS, "account-not-found")},
+    responses={200: {"model": AccountBody}, **problems(*CHANGE_PROBLEMS, "account-not-found")},
 )
 async def set_account_state(
-    user: str, request: Request, operator: CurrentOperator, node: Node
+    user: UserPath, request: Request, operator: CurrentOperator, node: Node
 ) -> Response:
     """Counts for the next order; open ones stay and can be cancelled."""
     change = await read_json(request, StateChange)

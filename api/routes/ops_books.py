@@ -50,7 +50,7 @@ class ErrorAccountBody(BaseModel):
     """A page of items, newest first; `totals` are of the whole account."""
 
     items: list[BorneBody]
-    nextCursor: str | None
+    nextCursor: str | None = Field(examples=[None])
     totals: list[BorneTotalBody]
 
 

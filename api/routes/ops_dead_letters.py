@@ -13,8 +13,8 @@ from api.bodies import json_response, read_json
 from api.documentation import body, problems
 from api.errors import ProblemError
 from api.node import Node, NodeState
-from api.routes.ops import BODY_PROBLEMS, LIST_PROBLEMS, Change, authority
-from api.schemas import TIME_EXAMPLE
+from api.routes.ops import CHANGE_PROBLEMS, LIST_PROBLEMS, Change, authority
+from api.schemas import ORDER_ID_EXAMPLE, TIME_EXAMPLE
 from brokerage.bus.dead_letters import DeadLetter, DeadLetters
 from brokerage.bus.executions import Parking
 from brokerage.contracts.events import ExecutionReport
@@ -32,26 +32,33 @@ PAGE_MAX: Final = 200
 LETTER_MAX: Final = 2**53 - 1
 PAYLOAD_SHOWN_MAX: Final = 4_000
 
-LetterId = Annotated[int, Path(ge=1, le=LETTER_MAX)]
+LetterId = Annotated[int, Path(ge=1, le=LETTER_MAX, examples=[7])]
+EXPLANATIONS: Final = {
+    "ours": "It is a report on an order of ours: replay it, and it is booked.",
+    "booked": "It is booked already: a replay changes nothing and takes the letter away.",
+    "unreadable": "It cannot be read as a report: ask whoever changed the feed or its format.",
+}
 
 
 class DeadLetterBody(BaseModel):
     """One letter; `payload` is the report as it came, as text where it is no JSON."""
 
-    id: int
+    id: int = Field(examples=[7])
     externalOrderId: str = Field(examples=["X7f3a-12"])
     subject: str = Field(examples=["executions.fill.X7f3a-12"])
     why: str = Field(examples=["no-order-of-ours", "unknown-at-exchange"])
     buriedAt: str = Field(examples=[TIME_EXAMPLE])
-    payload: dict[str, Any] | str
+    payload: dict[str, Any] | str = Field(
+        examples=[{"type": "fill", "externalOrderId": "X7f3a-12"}]
+    )
 
 
 class DeadLettersBody(BaseModel):
     """Letters, oldest first, and how many there are in all."""
 
     items: list[DeadLetterBody]
-    nextCursor: str | None
-    waiting: int
+    nextCursor: str | None = Field(examples=[None])
+    waiting: int = Field(examples=[1])
 
 
 class ExplainedBody(BaseModel):
@@ -64,23 +71,16 @@ class ExplainedBody(BaseModel):
 
     letter: DeadLetterBody
     verdict: Literal["ours", "booked", "nobodys", "unreadable", "undecided"]
-    explanation: str
-    orderId: str | None
-    userId: str | None
+    explanation: str = Field(examples=[EXPLANATIONS["ours"]])
+    orderId: str | None = Field(examples=[ORDER_ID_EXAMPLE])
+    userId: str | None = Field(examples=["alice"])
 
 
 class ReplayedBody(BaseModel):
     """How many letters were sent again, and whether there are more."""
 
-    replayed: int
+    replayed: int = Field(examples=[1])
     more: bool
-
-
-EXPLANATIONS: Final = {
-    "ours": "It is a report on an order of ours: replay it, and it is booked.",
-    "booked": "It is booked already: a replay changes nothing and takes the letter away.",
-    "unreadable": "It cannot be read as a report: ask whoever changed the feed or its format.",
-}
 
 
 @router.get(
@@ -88,7 +88,7 @@ EXPLANATIONS: Final = {
     summary="List the dead letters, oldest first",
     responses={200: {"model": DeadLettersBody}, **problems(*LIST_PROBLEMS)},
 )
-async def list_letters(
+async def list_dead_letters(
     operator: CurrentOperator,
     node: Node,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
@@ -112,7 +112,9 @@ async def list_letters(
     summary="Explain a dead letter",
     responses={200: {"model": ExplainedBody}, **problems(*LIST_PROBLEMS, "dead-letter-not-found")},
 )
-async def explain_letter(letter_id: LetterId, operator: CurrentOperator, node: Node) -> Response:
+async def explain_dead_letter(
+    letter_id: LetterId, operator: CurrentOperator, node: Node
+) -> Response:
     """What the exchange says about its order now, asked through the gateway, and what we know."""
     letter = await _existing(node, letter_id)
     verdict, explanation, route = await _explained(node, letter)
@@ -131,9 +133,9 @@ async def explain_letter(letter_id: LetterId, operator: CurrentOperator, node: N
     "/replay",
     summary="Send dead letters again",
     openapi_extra=body(Change),
-    responses={200: {"model": ReplayedBody}, **problems(*BODY_PROBLEMS)},
+    responses={200: {"model": ReplayedBody}, **problems(*CHANGE_PROBLEMS)},
 )
-async def replay_letters(request: Request, operator: CurrentOperator, node: Node) -> Response:
+async def replay_dead_letters(request: Request, operator: CurrentOperator, node: Node) -> Response:
     """The oldest, up to two hundred. One that is still nobody's comes back as a new letter."""
     change = await read_json(request, Change)
     found = await DeadLetters(node.bus).after(0, PAGE_MAX + 1)
@@ -146,9 +148,9 @@ async def replay_letters(request: Request, operator: CurrentOperator, node: Node
     "/{letter_id}/replay",
     summary="Send one dead letter again",
     openapi_extra=body(Change),
-    responses={200: {"model": ReplayedBody}, **problems(*BODY_PROBLEMS, "dead-letter-not-found")},
+    responses={200: {"model": ReplayedBody}, **problems(*CHANGE_PROBLEMS, "dead-letter-not-found")},
 )
-async def replay_letter(
+async def replay_dead_letter(
     letter_id: LetterId, request: Request, operator: CurrentOperator, node: Node
 ) -> Response:
     """It goes the way of every report, is booked once whatever happens, and leaves the list."""
@@ -165,10 +167,10 @@ async def replay_letter(
     openapi_extra=body(Change),
     responses={
         204: {"description": "It is no letter any more; the act keeps what it said."},
-        **problems(*BODY_PROBLEMS, "dead-letter-not-found", "dead-letter-is-ours"),
+        **problems(*CHANGE_PROBLEMS, "dead-letter-not-found", "dead-letter-is-ours"),
     },
 )
-async def discard_letter(
+async def discard_dead_letter(
     letter_id: LetterId, request: Request, operator: CurrentOperator, node: Node
 ) -> Response:
     """For what will never be ours. One that has an order of ours, or may have, is kept."""

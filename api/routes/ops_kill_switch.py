@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 
 from api.auth import USER_ID, CurrentOperator, User
 from api.bodies import json_response, read_json
-from api.documentation import body, problems
+from api.documentation import SymbolName, body, problems
 from api.errors import ProblemError
 from api.node import Node, NodeState
-from api.routes.ops import BODY_PROBLEMS, OPERATOR_PROBLEMS, Change
+from api.routes.ops import CHANGE_PROBLEMS, OPERATOR_PROBLEMS, Change, UserPath
 from api.routes.orders import client_address
 from api.schemas import TIME_EXAMPLE
 from api.symbols import check_traded
@@ -21,7 +21,7 @@ from brokerage.contracts.views import format_time
 
 router = APIRouter(prefix="/ops/kill-switch", tags=["operators"])
 
-SET_PROBLEMS: Final = (*BODY_PROBLEMS, "kill-switch-absent", "kill-switch-full")
+SET_PROBLEMS: Final = (*CHANGE_PROBLEMS, "kill-switch-absent", "kill-switch-full")
 
 
 class LevelChange(Change):
@@ -39,12 +39,12 @@ class SwitchActBody(BaseModel):
 
     at: str = Field(examples=[TIME_EXAMPLE])
     operator: str = Field(examples=["olivia"])
-    address: str
+    address: str = Field(examples=["192.0.2.7"])
     reason: str = Field(examples=["runaway orders"])
     scope: Scope
     subject: str | None = Field(examples=["META"])
-    before: int | None
-    level: int
+    before: int | None = Field(examples=[0])
+    level: int = Field(examples=[2])
 
 
 class SwitchBody(BaseModel):
@@ -68,7 +68,7 @@ class SwitchBody(BaseModel):
     summary="Read the kill switch",
     responses={200: {"model": SwitchBody}, **problems(*OPERATOR_PROBLEMS)},
 )
-async def read_switch(operator: CurrentOperator, node: Node) -> Response:
+async def read_kill_switch(operator: CurrentOperator, node: Node) -> Response:
     """As this node knows it, which is what it obeys."""
     known = node.kill_switch.switches
     return json_response(switch_view(known, absent=node.kill_switch.is_absent))
@@ -80,7 +80,7 @@ async def read_switch(operator: CurrentOperator, node: Node) -> Response:
     openapi_extra=body(LevelChange),
     responses={200: {"model": SwitchBody}, **problems(*SET_PROBLEMS)},
 )
-async def set_for_everybody(request: Request, operator: CurrentOperator, node: Node) -> Response:
+async def set_kill_switch(request: Request, operator: CurrentOperator, node: Node) -> Response:
     """Counts everywhere within 300 ms. Needs no database: that gets its copy of the act later."""
     return await _set(node, request, operator, "global", "")
 
@@ -91,8 +91,8 @@ async def set_for_everybody(request: Request, operator: CurrentOperator, node: N
     openapi_extra=body(LevelChange),
     responses={200: {"model": SwitchBody}, **problems(*SET_PROBLEMS, "account-not-found")},
 )
-async def set_for_user(
-    user: str, request: Request, operator: CurrentOperator, node: Node
+async def set_kill_switch_of_user(
+    user: UserPath, request: Request, operator: CurrentOperator, node: Node
 ) -> Response:
     """For this user's orders the highest level counts. The database is not asked whether there is
     such an account: it may be away.
@@ -108,8 +108,8 @@ async def set_for_user(
     openapi_extra=body(LevelChange),
     responses={200: {"model": SwitchBody}, **problems(*SET_PROBLEMS, "symbol-not-found")},
 )
-async def set_for_symbol(
-    symbol: str, request: Request, operator: CurrentOperator, node: Node
+async def set_kill_switch_of_symbol(
+    symbol: SymbolName, request: Request, operator: CurrentOperator, node: Node
 ) -> Response:
     """For orders of this symbol the highest level counts."""
     check_traded(node.directory, symbol)

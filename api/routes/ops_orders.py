@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from api.auth import CurrentOperator
 from api.bodies import json_response
-from api.documentation import problems
+from api.documentation import OrderId, problems
 from api.node import Node
 from api.order_ids import parse_order_id
 from api.routes.ops import OPERATOR_PROBLEMS
@@ -29,23 +29,25 @@ ASK_SECONDS: Final = 2.0
 UNHEARD: Final = frozenset({"gateway-unreachable", "gateway-unreadable"})
 
 
-class RunBody(BaseModel):
+class WorkflowRunBody(BaseModel):
     """The newest run of the order in Temporal; `step` is an activity that is repeated."""
 
     state: Literal["running", "ended", "absent", "unreachable"]
-    taskFailures: int = Field(description="Times in a row that the workflow's code failed.")
+    taskFailures: int = Field(
+        description="Times in a row that the workflow's code failed.", examples=[0]
+    )
     step: str | None = Field(examples=["resolve_submission"])
-    attempt: int
-    nextAttemptAt: str | None
-    lastFailure: str | None
+    attempt: int = Field(examples=[0])
+    nextAttemptAt: str | None = Field(examples=[None])
+    lastFailure: str | None = Field(examples=[None])
 
 
-class ThereBody(BaseModel):
+class AtExchangeBody(BaseModel):
     """What the exchange says of the order. `silent`: it does not answer; `unheard`: our gateway."""
 
     answer: Literal["found", "absent", "silent", "unheard"]
     status: str | None = Field(examples=["open"])
-    cumulativeShares: int
+    cumulativeShares: int = Field(examples=[10])
 
 
 class OrderStandingBody(BaseModel):
@@ -56,14 +58,16 @@ class OrderStandingBody(BaseModel):
     at: str = Field(examples=[TIME_EXAMPLE])
     order: OrderBody | None
     waitsFor: WaitsFor | None
-    explanation: str | None
+    explanation: str | None = Field(examples=["It is filled."])
     nextAct: NextAct
-    because: str
-    notBefore: str | None = Field(description="Before this, nothing new is to be expected.")
-    run: RunBody
-    exchange: ThereBody
-    parkedReports: int
-    deadLetters: int
+    because: str = Field(examples=["The order is over, here and at the exchange."])
+    notBefore: str | None = Field(
+        description="Before this, nothing new is to be expected.", examples=[None]
+    )
+    run: WorkflowRunBody
+    exchange: AtExchangeBody
+    parkedReports: int = Field(examples=[0])
+    deadLetters: int = Field(examples=[0])
 
 
 @router.get(
@@ -74,7 +78,7 @@ class OrderStandingBody(BaseModel):
         **problems(*OPERATOR_PROBLEMS, "order-not-found", "overloaded"),
     },
 )
-async def read_order_standing(order_id: str, operator: CurrentOperator, node: Node) -> Response:
+async def read_order_standing(order_id: OrderId, operator: CurrentOperator, node: Node) -> Response:
     """Asks the row, the market, Temporal, and, through the gateway, the exchange. An id of which
     nobody knows anything is answered too: the next act is then the customer's.
     """

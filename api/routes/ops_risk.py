@@ -31,9 +31,11 @@ class ExposureBody(BaseModel):
 
     place: Place
     cause: str = Field(examples=["unknown-outcome"])
-    count: int = Field(description="Orders, or reports of the exchange.")
-    amountInCents: int | None
-    cashInCents: int = Field(description="What the firm paid for it (below zero) or took in.")
+    count: int = Field(description="Orders, or reports of the exchange.", examples=[1])
+    amountInCents: int | None = Field(examples=[522100])
+    cashInCents: int = Field(
+        description="What the firm paid for it (below zero) or took in.", examples=[0]
+    )
     oldestAt: str | None = Field(examples=[TIME_EXAMPLE])
     isComplete: bool
 
@@ -43,7 +45,7 @@ class RiskBody(BaseModel):
 
     at: str = Field(examples=[TIME_EXAMPLE])
     items: list[ExposureBody]
-    totalInCents: int | None
+    totalInCents: int | None = Field(examples=[522100])
 
 
 @router.get(

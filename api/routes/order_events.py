@@ -44,15 +44,12 @@ EVENTS: Final[dict[str, Any]] = {
         ),
     },
 )
-async def stream_events(
+async def stream_orders(
     user: StreamUser,
     streaming: Streaming,
     after: Annotated[
         int | None,
         Query(ge=0, le=SEQ_MAX, description="Begin after this event; 0: everything."),
-    ] = None,
-    ticket: Annotated[
-        str | None, Query(description="From `POST /stream-ticket`, instead of a token.")
     ] = None,
     last_event_id: Annotated[
         int | None,
@@ -78,7 +75,7 @@ async def stream_events(
         ),
     },
 )
-async def read_events(
+async def list_order_events(
     user: CurrentUser,
     node: Node,
     after: Annotated[int, Query(ge=0, le=SEQ_MAX, description="`seq` of the last event seen.")] = 0,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from api.auth import CurrentOperator, CurrentUser
 from api.bodies import json_response
 from api.cancelling import order_not_found
-from api.documentation import TOKEN_PROBLEMS, problems
+from api.documentation import TOKEN_PROBLEMS, OrderId, problems
 from api.node import Node
 from api.order_ids import parse_order_id
 from api.routes.ops import ActBody, act_view
@@ -36,14 +36,14 @@ class OwnEventBody(OrderEventBody):
 
     at: str = Field(examples=[TIME_EXAMPLE])
     by: Literal["you", "exchange", "sherwood"]
-    address: str | None
+    address: str | None = Field(examples=[None])
 
 
 class OwnEventsBody(BaseModel):
     """Changes of one order, ascending."""
 
     items: list[OwnEventBody]
-    nextCursor: str | None
+    nextCursor: str | None = Field(examples=[None])
 
 
 class TamperedBody(BaseModel):
@@ -61,34 +61,36 @@ class LinkBody(BaseModel):
     answer; `report` and `entries` are what was written with the link.
     """
 
-    link: int | None
-    hash: str | None
+    link: int | None = Field(examples=[2])
+    hash: str | None = Field(examples=["9f8c2d41" * 8])
     type: Literal["event", "note"]
     kind: str = Field(examples=["submitted"])
     at: str = Field(examples=[TIME_EXAMPLE])
     actor: str = Field(examples=["exchange"])
-    address: str | None
-    version: int
-    status: str | None = Field(description="The order's, right after; null for a note.")
-    filledShares: int | None
-    seq: int | None
-    detail: dict[str, Any]
-    report: dict[str, Any] | None
-    entries: list[dict[str, Any]]
+    address: str | None = Field(examples=["192.0.2.7"])
+    version: int = Field(examples=[2])
+    status: str | None = Field(
+        description="The order's, right after; null for a note.", examples=["submitted"]
+    )
+    filledShares: int | None = Field(examples=[0])
+    seq: int | None = Field(examples=[11])
+    detail: dict[str, Any] = Field(examples=[{"runId": "019ac0c2-3b1c-7d2f-9d53-0b54a7c9d6f1"}])
+    report: dict[str, Any] | None = Field(examples=[None])
+    entries: list[dict[str, Any]] = Field(examples=[[]])
 
 
 class TimelineBody(BaseModel):
     """All that is kept of an order, and whether it is as it was written."""
 
     orderId: str = Field(examples=[ORDER_ID_EXAMPLE])
-    userId: str
-    externalOrderId: str | None
-    workflowId: str
-    status: str
-    version: int
-    links: int
+    userId: str = Field(examples=["alice"])
+    externalOrderId: str | None = Field(examples=["X7f3a-12"])
+    workflowId: str = Field(examples=[f"order-{ORDER_ID_EXAMPLE}"])
+    status: str = Field(examples=["filled"])
+    version: int = Field(examples=[4])
+    links: int = Field(examples=[4])
     items: list[LinkBody]
-    nextCursor: str | None
+    nextCursor: str | None = Field(examples=[None])
     acts: list[ActBody] = Field(description="The newest acts of operators on this order.")
     tampered: list[TamperedBody]
 
@@ -96,9 +98,9 @@ class TimelineBody(BaseModel):
 class VerifiedBody(BaseModel):
     """What a verification of some orders, and with the last of all acts, found."""
 
-    orders: int
+    orders: int = Field(examples=[200])
     tampered: list[TamperedBody]
-    nextCursor: str | None
+    nextCursor: str | None = Field(examples=[f"alice {ORDER_ID_EXAMPLE}"])
 
 
 @router.get(
@@ -110,8 +112,8 @@ class VerifiedBody(BaseModel):
         **problems(*TOKEN_PROBLEMS, "order-not-found", "invalid-request", "unavailable"),
     },
 )
-async def read_order_events(
-    order_id: str,
+async def list_events_of_order(
+    order_id: OrderId,
     user: CurrentUser,
     node: Node,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
@@ -135,8 +137,8 @@ async def read_order_events(
     summary="All that was said and done for an order, verified",
     responses={200: {"model": TimelineBody}, **problems(*OPERATOR_PROBLEMS, "order-not-found")},
 )
-async def read_timeline(
-    order_id: str,
+async def read_order_timeline(
+    order_id: OrderId,
     operator: CurrentOperator,
     node: Node,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,

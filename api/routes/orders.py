@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from api import cancelling, placing
 from api.auth import CurrentUser
 from api.bodies import json_response, read_json
-from api.cancelling import cancel_order, cancel_orders, order_not_found
 from api.claiming import Placement
 from api.cursor import decode_cursor, encode_cursor
 from api.documentation import (
@@ -16,7 +16,9 @@ from api.documentation import (
     ORDER_PROBLEMS,
     RISK_PROBLEMS,
     TOKEN_PROBLEMS,
+    OrderId,
     body,
+    headers,
     problems,
 )
 from api.errors import invalid_query
@@ -24,7 +26,6 @@ from api.idempotency import parse_key
 from api.node import Node, NodeState
 from api.order_ids import parse_order_id
 from api.order_watch import order_notices
-from api.placing import place_order
 from api.schemas import CancelAllBody, CancelBody, OrderBody, OrdersBody, PlaceOrder
 from brokerage.contracts.ids import order_id_for
 from brokerage.contracts.views import order_view
@@ -48,8 +49,16 @@ STATUSES: Final = frozenset(status.value for status in OrderStatus)
     summary="Place an order",
     openapi_extra=body(PlaceOrder, KEY_PARAMETER),
     responses={
-        201: {"model": OrderBody, "description": "The exchange has the order."},
-        202: {"model": OrderBody, "description": "On record; the exchange has not answered yet."},
+        201: {
+            "model": OrderBody,
+            "description": "The exchange has the order.",
+            "headers": headers("Location", "Idempotent-Replayed"),
+        },
+        202: {
+            "model": OrderBody,
+            "description": "On record; the exchange has not answered yet.",
+            "headers": headers("Location", "Retry-After"),
+        },
         **problems(
             *ORDER_PROBLEMS,
             "idempotency-key-missing",
@@ -65,11 +74,13 @@ STATUSES: Final = frozenset(status.value for status in OrderStatus)
         ),
     },
 )
-async def place(request: Request, user: CurrentUser, node: Node) -> Response:
+async def place_order(request: Request, user: CurrentUser, node: Node) -> Response:
     """A repeat with the same key and body is the same order and gets the same answer."""
     key = parse_key(request.headers.getlist("idempotency-key"))
     order = await read_json(request, PlaceOrder)
-    return await place_order(node, Placement(user.user_id, key, client_address(request), order))
+    return await placing.place_order(
+        node, Placement(user.user_id, key, client_address(request), order)
+    )
 
 
 @router.get(
@@ -82,8 +93,8 @@ async def place(request: Request, user: CurrentUser, node: Node) -> Response:
         ),
     },
 )
-async def read(
-    order_id: str,
+async def read_order(
+    order_id: OrderId,
     user: CurrentUser,
     node: Node,
     after_version: Annotated[
@@ -103,7 +114,7 @@ async def read(
         with node.waits.one_more(user.user_id):
             order = await _newer(node, order, after_version)
     if order is None:
-        raise order_not_found()
+        raise cancelling.order_not_found()
     return json_response(order_view(order))
 
 
@@ -112,7 +123,11 @@ async def read(
     summary="Cancel an order",
     responses={
         200: {"model": CancelBody, "description": "The order is cancelled."},
-        202: {"model": CancelBody, "description": "The exchange has not answered yet."},
+        202: {
+            "model": CancelBody,
+            "description": "The exchange has not answered yet.",
+            "headers": headers("Retry-After"),
+        },
         **problems(
             *TOKEN_PROBLEMS,
             "order-not-found",
@@ -122,9 +137,13 @@ async def read(
         ),
     },
 )
-async def cancel(order_id: str, request: Request, user: CurrentUser, node: Node) -> Response:
+async def cancel_order(
+    order_id: OrderId, request: Request, user: CurrentUser, node: Node
+) -> Response:
     """Needs no key and may be repeated."""
-    return await cancel_order(node, user.user_id, parse_order_id(order_id), client_address(request))
+    return await cancelling.cancel_order(
+        node, user.user_id, parse_order_id(order_id), client_address(request)
+    )
 
 
 @router.delete(
@@ -135,11 +154,12 @@ async def cancel(order_id: str, request: Request, user: CurrentUser, node: Node)
         207: {
             "model": CancelAllBody,
             "description": "Not all are; `items` says what became of each.",
+            "headers": headers("Retry-After"),
         },
         **problems(*TOKEN_PROBLEMS, "invalid-request", "unavailable"),
     },
 )
-async def cancel_all(
+async def cancel_orders(
     request: Request,
     user: CurrentUser,
     node: Node,
@@ -152,7 +172,7 @@ async def cancel_all(
     if named not in ([], ["symbol"]):
         # A misspelt `symbol` must not cancel everything.
         raise invalid_query(named[-1], "one `symbol` may be named, and nothing else")
-    return await cancel_orders(node, user.user_id, symbol, client_address(request))
+    return await cancelling.cancel_orders(node, user.user_id, symbol, client_address(request))
 
 
 @router.get(

@@ -35,7 +35,7 @@ class PreviewBody(BaseModel):
     """
 
     accepted: bool
-    problems: list[ProblemBody] = Field(description=REFUSED)
+    problems: list[ProblemBody] = Field(description=REFUSED, examples=[[]])
     sentPriceInCents: int = Field(
         description="The limit, or the collar of a market order.", examples=[54820]
     )
@@ -46,13 +46,17 @@ class PreviewBody(BaseModel):
         "is better.",
         examples=[522100],
     )
-    buyingPowerInCents: int
-    buyingPowerAfterInCents: int
-    sellableShares: int = Field(description="Of the order's symbol.")
-    sellableSharesAfter: int
-    lastPriceInCents: int = Field(description="What all of this was computed with.")
+    buyingPowerInCents: int = Field(examples=[9949300])
+    buyingPowerAfterInCents: int = Field(examples=[9401100])
+    sellableShares: int = Field(description="Of the order's symbol.", examples=[50])
+    sellableSharesAfter: int = Field(examples=[50])
+    lastPriceInCents: int = Field(
+        description="What all of this was computed with.", examples=[52210]
+    )
     lastPriceAt: str = Field(examples=["2026-11-23T14:30:00.125Z"])
-    asOfSeq: int = Field(description="The last order event of the account that is included.")
+    asOfSeq: int = Field(
+        description="The last order event of the account that is included.", examples=[12]
+    )
     at: str = Field(examples=[TIME_EXAMPLE])
 
 

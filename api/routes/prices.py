@@ -6,10 +6,10 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.auth import CurrentUser
-from api.documentation import TOKEN_PROBLEMS, problems
+from api.documentation import TOKEN_PROBLEMS, SymbolName, problems
 from api.errors import ProblemError
 from api.symbols import check_loaded, check_traded
 from brokerage.bus.connection import BusUnavailable
@@ -25,26 +25,27 @@ router = APIRouter(tags=["prices"])
 class SymbolItem(BaseModel):
     """The last tick of a symbol, and its name. All but the two are null if it never traded."""
 
-    symbol: str
-    priceInCents: int | None
-    openInCents: int | None
-    highInCents: int | None
-    lowInCents: int | None
-    volume: int | None
-    at: str | None
-    v: int | None
-    name: str
+    symbol: str = Field(examples=["META"])
+    priceInCents: int | None = Field(examples=[52210])
+    openInCents: int | None = Field(examples=[52040])
+    highInCents: int | None = Field(examples=[52260])
+    lowInCents: int | None = Field(examples=[52010])
+    volume: int | None = Field(examples=[148200])
+    at: str | None = Field(examples=["2026-11-23T14:30:00.125Z"])
+    v: int | None = Field(examples=[68719481109])
+    name: str = Field(examples=["Meta Platforms"])
 
 
 class SymbolPage(BaseModel):
     """Symbols in alphabetical order."""
 
     items: list[SymbolItem]
-    nextCursor: str | None
+    nextCursor: str | None = Field(examples=[None])
 
 
 @router.get(
     "/symbols",
+    summary="List the symbols",
     response_class=Response,
     responses={
         200: {"model": SymbolPage},
@@ -70,13 +71,14 @@ async def list_symbols(
 
 @router.get(
     "/symbol/{name}",
+    summary="Read a symbol",
     response_class=Response,
     responses={
         200: {"model": SymbolItem},
         **problems(*TOKEN_PROBLEMS, "symbol-not-found", "unavailable"),
     },
 )
-async def read_symbol(request: Request, user: CurrentUser, name: str) -> Response:
+async def read_symbol(request: Request, user: CurrentUser, name: SymbolName) -> Response:
     """The last tick of one symbol."""
     directory: Directory = request.app.state.directory
     check_traded(directory, name)

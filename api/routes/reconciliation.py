@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.auth import CurrentOperator
@@ -14,10 +14,10 @@ from api.cursor import (
     encode_difference_cursor,
     encode_run_cursor,
 )
-from api.documentation import body, problems
+from api.documentation import body, headers, problems
 from api.errors import ProblemError
 from api.node import Node, NodeState
-from api.routes.ops import BODY_PROBLEMS, LIST_PROBLEMS, Change, authority
+from api.routes.ops import CHANGE_PROBLEMS, LIST_PROBLEMS, Change, authority
 from api.schemas import ORDER_ID_EXAMPLE, TIME_EXAMPLE
 from brokerage.contracts.views import format_time
 from brokerage.storage.operations import note_reconciliation
@@ -35,36 +35,39 @@ router = APIRouter(tags=["operators"])
 PAGE_MAX: Final = 200
 PAGE_DEFAULT: Final = 50
 LATEST: Final = "latest"
+RUN: Final = "A day (its newest run that has ended), `latest`, or the id of a run."
 RUN_EXAMPLE: Final = "019ac0c2-3b1c-7d2f-9d53-0b54a7c9d6f1"
 
 PageQuery = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
 
-class RunBody(BaseModel):
+class ReconciliationBody(BaseModel):
     """One run. Nulls until it has ended; `verdict` is clean, healed or needs-a-person."""
 
     runId: str = Field(examples=[RUN_EXAMPLE])
     day: str = Field(description="In New York, when it began.", examples=["2026-03-02"])
     startedAt: str = Field(examples=[TIME_EXAMPLE])
     startedBy: str = Field(description="An operator, or `schedule`.", examples=["schedule"])
-    reason: str
+    reason: str = Field(examples=["daily"])
     finishedAt: str | None = Field(examples=[TIME_EXAMPLE])
     verdict: str | None = Field(examples=["clean"])
     sequence: int | None = Field(
         description="The exchange's message to us that both sides were compared at.",
         examples=[48_211],
     )
-    orders: int | None
-    reports: int | None = Field(description="Of the exchange, compared one by one.")
-    healed: int | None
-    waiting: int | None = Field(description="Differences that need a person.")
+    orders: int | None = Field(examples=[1204])
+    reports: int | None = Field(
+        description="Of the exchange, compared one by one.", examples=[1380]
+    )
+    healed: int | None = Field(examples=[0])
+    waiting: int | None = Field(description="Differences that need a person.", examples=[0])
 
 
-class RunsBody(BaseModel):
+class ReconciliationsBody(BaseModel):
     """Runs, newest first."""
 
-    items: list[RunBody]
-    nextCursor: str | None
+    items: list[ReconciliationBody]
+    nextCursor: str | None = Field(examples=[None])
 
 
 class DifferenceBody(BaseModel):
@@ -74,21 +77,21 @@ class DifferenceBody(BaseModel):
     subject: str = Field(description="An order or an asset.", examples=[ORDER_ID_EXAMPLE])
     key: str = Field(description="What of it, such as a report.", examples=["E7f3a-104"])
     userId: str | None = Field(examples=["alice"])
-    ours: str | None
+    ours: str | None = Field(examples=[None])
     theirs: str | None = Field(examples=["fill: 10 at 52210"])
     state: str = Field(examples=["healed"])
     note: str = Field(description="What was done.", examples=["1 of 1 reports booked"])
     foundAt: str = Field(examples=[TIME_EXAMPLE])
 
 
-class ReportBody(RunBody):
+class ReconciliationReportBody(ReconciliationBody):
     """A run with a page of what it found, by kind, subject and key."""
 
     items: list[DifferenceBody]
-    nextCursor: str | None
+    nextCursor: str | None = Field(examples=[None])
 
 
-class StartedBody(BaseModel):
+class StartedReconciliationBody(BaseModel):
     """The run that was started, or joined."""
 
     runId: str = Field(examples=[RUN_EXAMPLE])
@@ -99,9 +102,12 @@ class StartedBody(BaseModel):
     status_code=202,
     summary="Compare our books with the exchange now",
     openapi_extra=body(Change),
-    responses={202: {"model": StartedBody}, **problems(*BODY_PROBLEMS)},
+    responses={
+        202: {"model": StartedReconciliationBody, "headers": headers("Location")},
+        **problems(*CHANGE_PROBLEMS),
+    },
 )
-async def start(request: Request, operator: CurrentOperator, node: Node) -> Response:
+async def start_reconciliation(request: Request, operator: CurrentOperator, node: Node) -> Response:
     """One runs at a time; who asks meanwhile is given that one."""
     change = await read_json(request, Change)
     by = authority(operator, request, change)
@@ -113,9 +119,9 @@ async def start(request: Request, operator: CurrentOperator, node: Node) -> Resp
 @router.get(
     "/reconciliation",
     summary="List reconciliations, newest first",
-    responses={200: {"model": RunsBody}, **problems(*LIST_PROBLEMS)},
+    responses={200: {"model": ReconciliationsBody}, **problems(*LIST_PROBLEMS)},
 )
-async def list_runs(
+async def list_reconciliations(
     operator: CurrentOperator,
     node: Node,
     limit: PageQuery = PAGE_DEFAULT,
@@ -134,18 +140,18 @@ async def list_runs(
     "/reconciliation/{run}",
     summary="Read the report of a reconciliation",
     responses={
-        200: {"model": ReportBody},
+        200: {"model": ReconciliationReportBody},
         **problems(*LIST_PROBLEMS, "reconciliation-not-found"),
     },
 )
-async def read_report(
-    run: str,
+async def read_reconciliation(
+    run: Annotated[str, Path(description=RUN, examples=[LATEST])],
     operator: CurrentOperator,
     node: Node,
     limit: PageQuery = PAGE_MAX,
     cursor: Annotated[str | None, Query(max_length=600)] = None,
 ) -> Response:
-    """`run` is a day (the newest run of it that has ended), `latest`, or the id of a run."""
+    """A run, and a page of what it found."""
     found = await _run(node, run)
     if found is None:
         raise ProblemError("reconciliation-not-found", f"there is no report {run[:80]}")

@@ -1,17 +1,23 @@
 """What belongs to a stream beside its events: the ticket that opens it, and what it shows."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
 
 from api.auth import CurrentUser
 from api.bodies import json_response, read_json
-from api.documentation import TOKEN_PROBLEMS, body, problems
+from api.documentation import BODY_PROBLEMS, TOKEN_PROBLEMS, body, problems
 from api.errors import ProblemError
 from api.node import Node
 from api.prices_stream import Subscription
-from api.schemas import StreamBody, TicketBody
+from api.schemas import STREAM_ID_EXAMPLE, StreamBody, TicketBody
 from api.symbols import check_known
 from brokerage.bus.streams import TICKET_SECONDS
 from brokerage.bus.tickets import TICKETS_PER_USER_MAX, Tickets, TooManyTickets
+
+StreamId = Annotated[
+    str, Path(description="That of the stream's `hello`.", examples=[STREAM_ID_EXAMPLE])
+]
 
 router = APIRouter(tags=["prices"])
 
@@ -24,7 +30,7 @@ router = APIRouter(tags=["prices"])
         **problems(*TOKEN_PROBLEMS, "too-many-tickets", "unavailable"),
     },
 )
-async def issue_ticket(user: CurrentUser, node: Node) -> Response:
+async def issue_stream_ticket(user: CurrentUser, node: Node) -> Response:
     """For browsers' EventSource, which cannot send the token: `GET /subscribe?symbols=&ticket=`.
 
     Whoever shows it first has used it, through any node and whatever the answer. It carries no
@@ -52,10 +58,7 @@ async def issue_ticket(user: CurrentUser, node: Node) -> Response:
         200: {"model": StreamBody},
         **problems(
             *TOKEN_PROBLEMS,
-            "malformed-json",
-            "unsupported-media-type",
-            "invalid-request",
-            "unknown-field",
+            *BODY_PROBLEMS,
             "unknown-symbol",
             "stream-not-found",
             "unavailable",
@@ -63,9 +66,9 @@ async def issue_ticket(user: CurrentUser, node: Node) -> Response:
     },
 )
 async def change_stream(
-    request: Request, user: CurrentUser, node: Node, stream_id: str
+    request: Request, user: CurrentUser, node: Node, stream_id: StreamId
 ) -> Response:
-    """The new whole list, through any node; `stream_id` is that of the stream's `hello`.
+    """The new whole list, through any node.
 
     The stream then has an event `prices` with the symbols that are new to it. It may be repeated;
     of changes at once the one that came to the stream's node last is what it shows.

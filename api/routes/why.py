@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from api.auth import CurrentUser
 from api.bodies import json_response
 from api.cancelling import order_not_found
-from api.documentation import TOKEN_PROBLEMS, problems
+from api.documentation import TOKEN_PROBLEMS, OrderId, problems
 from api.history_reads import reading_history
 from api.live_prices import live_ticks
 from api.node import Node, NodeState
@@ -30,9 +30,13 @@ class TradedBody(BaseModel):
     interval: Literal["1s", "1m", "1d"]
     since: str = Field(examples=[TIME_EXAMPLE])
     until: str | None = Field(examples=[TIME_EXAMPLE])
-    bestPriceInCents: int | None
-    reachedVolume: int = Field(description="Shares of the bars whose range reaches the limit.")
-    missedVolume: int = Field(description="The same, of those since the order's last fill.")
+    bestPriceInCents: int | None = Field(examples=[52190])
+    reachedVolume: int = Field(
+        description="Shares of the bars whose range reaches the limit.", examples=[1200]
+    )
+    missedVolume: int = Field(
+        description="The same, of those since the order's last fill.", examples=[0]
+    )
 
 
 class WhyBody(BaseModel):
@@ -41,21 +45,26 @@ class WhyBody(BaseModel):
     orderId: str = Field(examples=[ORDER_ID_EXAMPLE])
     at: str = Field(examples=[TIME_EXAMPLE])
     waitsFor: WaitsFor
-    explanation: str
-    status: str
-    reason: str | None
-    limitInCents: int
-    numShares: int
-    filledShares: int
-    leavesShares: int = Field(description="What may still be executed; 0 once it ended.")
-    lastFillAt: str | None
-    lastPriceInCents: int | None
-    lastPriceAt: str | None
+    explanation: str = Field(
+        examples=["4 of 10 shares are filled; since the last of them its $522.10 was not reached."]
+    )
+    status: str = Field(examples=["partially_filled"])
+    reason: str | None = Field(examples=[None])
+    limitInCents: int = Field(examples=[52210])
+    numShares: int = Field(examples=[10])
+    filledShares: int = Field(examples=[4])
+    leavesShares: int = Field(
+        description="What may still be executed; 0 once it ended.", examples=[6]
+    )
+    lastFillAt: str | None = Field(examples=[TIME_EXAMPLE])
+    lastPriceInCents: int | None = Field(examples=[52260])
+    lastPriceAt: str | None = Field(examples=[TIME_EXAMPLE])
     bestPriceInCents: int | None = Field(
-        description="The best price traded since the order was sent, the last one included."
+        examples=[52190],
+        description="The best price traded since the order was sent, the last one included.",
     )
     distanceInCents: int | None = Field(
-        description="From that price to the limit; 0 if the limit was reached."
+        examples=[0], description="From that price to the limit; 0 if the limit was reached."
     )
     traded: TradedBody
 
@@ -68,7 +77,7 @@ class WhyBody(BaseModel):
         **problems(*TOKEN_PROBLEMS, "order-not-found", "overloaded", "unavailable"),
     },
 )
-async def read_why(order_id: str, user: CurrentUser, node: Node) -> Response:
+async def explain_order(order_id: OrderId, user: CurrentUser, node: Node) -> Response:
     """What it waits for, and what traded since it was sent. Another user's order looks like none.
 
     Bars are of one second, or of a minute or a day where seconds are no longer kept for so long:

@@ -1,7 +1,6 @@
-"""`python -m tests.faults.crash_page` writes docs/crash-points.md: all crash points."""
+"""docs/crash-points.md: all crash points."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from tests.faults.crash_cancelling import CANCELLING
@@ -9,7 +8,6 @@ from tests.faults.crash_filling import FILLING
 from tests.faults.crash_placing import PLACING
 from tests.faults.crash_points import HANG_SECONDS, Point
 
-PATH: Final = Path(__file__).parents[2] / "docs" / "crash-points.md"
 INTRODUCTION: Final = """\
 # Crash points
 
@@ -30,7 +28,7 @@ $ .venv/bin/pytest tests/faults/test_crash_filling.py --every-crash-point -k set
 `before` it is made, `inside` its transaction before the commit, `sent` but not answered, `after` it
 returned.
 
-Written by `python -m tests.faults.crash_page` from the catalogue in `tests/faults/`.
+Written by `make pages` from the catalogue in `tests/faults/`.
 """
 CHAPTERS: Final = {"Placing": PLACING, "Cancelling": CANCELLING, "Filling": FILLING}
 
@@ -59,12 +57,3 @@ def _table(points: Sequence[Point]) -> Iterator[str]:
             f"| **{point.name}** | {point.process} | {where} | {point.durable} | {point.then} "
             f"| {point.seen} |"
         )
-
-
-def main() -> None:
-    """Write the page."""
-    PATH.write_text(page())
-
-
-if __name__ == "__main__":
-    main()

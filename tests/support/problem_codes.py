@@ -4,19 +4,16 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 import httpx
-from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
-from pydantic import SecretStr
 
-from api.app import create_app
+from api.contract_pages import described_app
 from api.errors import problem_response
 from brokerage.contracts.problems import PROBLEMS
-from brokerage.runtime.settings import Settings
 
 ASSERTING: Final = re.compile(r"assert_\w+|raises")
 """Functions whose arguments are asserted."""
@@ -65,17 +62,11 @@ def _name(called: ast.expr) -> str:
 
 
 @cache
-def _app() -> FastAPI:
-    secret = SecretStr("a secret for the description only, 32 bytes")
-    return create_app(Settings(environment="development", token_secret=secret))
-
-
-@cache
 def documented() -> Mapping[tuple[str, str], frozenset[str]]:
     """The codes of each route, by method and path with its parameters in braces."""
     return {
         (method.upper(), path): frozenset(_codes(operation))
-        for path, operations in _app().openapi()["paths"].items()
+        for path, operations in described_app().openapi()["paths"].items()
         for method, operation in operations.items()
     }
 
@@ -86,13 +77,13 @@ def named() -> Mapping[tuple[str, str], frozenset[str]]:
     Not all that it may answer: what is called through a value (`node.temporal.place`), or looked up
     in a table, is not seen.
     """
-    routes = [context.original_route for context in iter_route_contexts(_app().routes)]
+    routes = [context.original_route for context in iter_route_contexts(described_app().routes)]
     return {
         (method, route.path): frozenset().union(
             *(_named_in(call, set()) for call in _calls(route.dependant))
         )
         for route in routes
-        if isinstance(route, APIRoute)
+        if isinstance(route, APIRoute) and route.include_in_schema
         for method in sorted(route.methods or ())
     }
 
@@ -113,7 +104,12 @@ def _named_in(called: Any, seen: set[Any]) -> frozenset[str]:
     found = {text for one in code for text in one.co_consts if isinstance(text, str)} & set(
         PROBLEMS
     )
-    further = (called.__globals__.get(name) for one in code for name in one.co_names)
+    names = {name for one in code for name in one.co_names}
+    known = [called.__globals__.get(name) for name in names]
+    of_modules = (
+        vars(one).get(name) for one in known if isinstance(one, ModuleType) for name in names
+    )
+    further = (*known, *of_modules)
     return frozenset(found).union(*(_named_in(one, seen) for one in further))
 
 

@@ -8,15 +8,10 @@ import pytest
 
 from tests.faults.crash_arming import Arsenal
 from tests.faults.crash_catalogue import BY_NAME, POINTS
-from tests.faults.crash_page import PATH, page
 from tests.faults.crash_points import HANG_SECONDS, Point
 from tests.faults.crash_process import Striker, wrap
 from tests.faults.crash_stories import STORIES
 from tests.faults.test_crash_sample import SAMPLE
-
-
-def test_the_page_is_what_the_catalogue_says() -> None:
-    assert PATH.read_text() == page(), "run `python -m tests.faults.crash_page`"
 
 
 def test_every_point_has_a_name_of_its_own_and_a_story() -> None:

@@ -7,7 +7,6 @@ from typing import Final
 
 import pytest
 
-from api.problems_page import PATH, page
 from brokerage.contracts.problems import PROBLEMS
 from tests.support.problem_codes import OF_NO_ROUTE, asserted_texts, documented, named, undocumented
 
@@ -68,7 +67,7 @@ def test_what_a_test_only_mentions_does_not_count(source: str) -> None:
 def test_every_code_is_documented_by_a_route_or_belongs_to_none() -> None:
     of_routes = frozenset().union(*documented().values())
 
-    assert set(PROBLEMS) - of_routes == {"method-not-allowed", "internal"}
+    assert set(PROBLEMS) - of_routes == {"method-not-allowed"}
 
 
 @pytest.mark.parametrize("route", named(), ids=" ".join)
@@ -90,7 +89,3 @@ def test_an_answer_that_its_route_does_not_document_is_found() -> None:
     assert not undocumented("DELETE", order, "too-late-to-cancel")
     assert not undocumented("GET", "/nowhere", "not-found")
     assert undocumented("GET", order, "no-such-code")
-
-
-def test_the_page_of_problems_is_the_catalogue() -> None:
-    assert PATH.read_text() == page(), "write it anew: python -m api.problems_page"

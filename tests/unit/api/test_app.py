@@ -280,5 +280,5 @@ async def test_openapi_describes_what_belongs_to_a_stream(client: AsyncClient) -
 
     change = paths["/subscribe/{stream_id}"]["patch"]
     assert {"200", "401", "404", "422", "503"} <= change["responses"].keys()
-    assert "symbols" in change["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert "symbols" in change["requestBody"]["content"]["application/json"]["example"]
     assert {"200", "401", "429", "503"} <= paths["/stream-ticket"]["post"]["responses"].keys()
