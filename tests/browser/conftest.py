@@ -1,8 +1,6 @@
 """A real browser, and the page in it as somebody new would see it."""
 
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,20 +10,11 @@ from uuid import uuid4
 
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import Browser, Error, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, Page, Request, expect
 
 from devstack.stack import DevStack
+from tests.support.programs import CannotRun, chromium
 
-FLAGS: Final = (
-    "--no-sandbox",
-    "--disable-dev-shm-usage",  # in a container it is small
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PATIENCE_MS: Final = 60_000
 """How long a step may take, and an expectation may stay unmet."""
 DESK: Final = (1440, 900)
@@ -63,20 +52,12 @@ class Seen:
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """The system's Chromium, else Playwright's own."""
-    chosen = os.environ.get("SHERWOOD_CHROMIUM")  # noqa: TID251 - of the tests alone
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = chosen or next(filter(None, map(shutil.which, names)), None)
-    async with async_playwright() as playwright:
-        try:
-            browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
-        except Error as error:
-            pytest.skip(
-                f"no Chromium starts here ({error.message.splitlines()[0]}): install one, let "
-                "`playwright install chromium` do it, or name its binary in SHERWOOD_CHROMIUM"
-            )
-        yield browser
-        await browser.close()
+    """One Chromium for all pages."""
+    try:
+        async with chromium() as browser:
+            yield browser
+    except CannotRun as reason:
+        pytest.skip(str(reason))
 
 
 PageAt = Callable[..., Awaitable[Page]]

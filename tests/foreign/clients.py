@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import signal
 import time
 from abc import ABC, abstractmethod
@@ -15,31 +13,19 @@ from typing import ClassVar, Final
 
 import httpx
 from httpx_sse import aconnect_sse
-from playwright.async_api import Browser, Error, Page, async_playwright
+from playwright.async_api import Page
 
 from devstack.errors import StackError
 from devstack.spawn import die_with_parent, kill_session, run
 from tests.support.price_recording import Connection, Recording, StreamEvent
 from tests.support.price_viewer import events_of
+from tests.support.programs import CannotRun, chromium, found
 from tests.support.running import ROOT, inherited
 
 HERE: Final = Path(__file__).parent
 RETURN_SECONDS: Final = 1.0
 INSTALL_SECONDS: Final = 120.0
-QUIET: Final = (
-    "--disable-dev-shm-usage",  # in a container it is small
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 KINDS: Final = ("hello", "prices", "stale", "live")
-
-
-class CannotRun(Exception):
-    """This machine does not have what the client needs; says what that is."""
 
 
 class ForeignClient(ABC):
@@ -185,25 +171,6 @@ class Chromium(ForeignClient):
         )
 
 
-@asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """A browser of this machine that asks nobody for anything but its pages. Raises `CannotRun`."""
-    chosen = os.environ.get("SHERWOOD_CHROMIUM")  # noqa: TID251 - of these tests alone
-    path = chosen or found("chromium", "chromium-browser", "google-chrome")
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    async with async_playwright() as playwright:
-        try:
-            browser = await playwright.chromium.launch(
-                executable_path=path, args=[*QUIET, *arguments]
-            )
-        except Error as error:
-            raise CannotRun(f"{path} does not start: {error.message.splitlines()[0]}") from error
-        try:
-            yield browser
-        finally:
-            await browser.close()
-
-
 CLIENTS: Final[tuple[type[ForeignClient], ...]] = (Curl, HttpxSse, NpmEventSource, Chromium)
 
 
@@ -213,15 +180,6 @@ def page_script() -> str:
     block = re.search(r"^    const later =.*?\n\n(?=\S)", text, re.MULTILINE | re.DOTALL)
     assert block is not None, "docs/http.md no longer shows how a page comes back"
     return block[0]
-
-
-def found(*names: str) -> str:
-    """The first of these programs that is on PATH. Raises `CannotRun`."""
-    for name in names:
-        path = shutil.which(name)
-        if path is not None:
-            return path
-    raise CannotRun(f"{' or '.join(names)} is not installed")
 
 
 async def installed(npm: str) -> None:

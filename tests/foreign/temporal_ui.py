@@ -17,10 +17,10 @@ from rich.console import Console
 from brokerage.contracts.ids import order_id_for, workflow_id_for
 from client.ops_queries import link_to
 from devstack.stack import DevStack
-from tests.foreign.clients import chromium
 from tests.support.accounts import account
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import control, exchange_of
+from tests.support.programs import chromium
 from tests.support.running import ROOT
 from tests.support.trading import ended, place, placed, until
 

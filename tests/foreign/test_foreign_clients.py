@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from devstack.stack import DevStack
-from tests.foreign.clients import CLIENTS, CannotRun, ForeignClient
+from tests.foreign.clients import CLIENTS, ForeignClient
 from tests.support.accounts import fetch_token
 from tests.support.eventually import eventually
 from tests.support.price_checker import Verdict
@@ -22,6 +22,7 @@ from tests.support.price_watch import (
     killed,
     market_watch,
 )
+from tests.support.programs import CannotRun
 
 Watch = PriceWatch[ForeignClient]
 FAULTS = ("API node", "feed", "NATS")

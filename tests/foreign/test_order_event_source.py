@@ -7,12 +7,13 @@ import asyncpg
 import pytest
 
 from devstack.stack import DevStack
-from tests.foreign.clients import HERE, CannotRun, child, found, installed
+from tests.foreign.clients import HERE, child, installed
 from tests.support.accounts import account
 from tests.support.eventually import eventually
 from tests.support.order_follower import PATH, place_resting
 from tests.support.order_log_checker import Heard, rows_of, violations
 from tests.support.price_watch import killed
+from tests.support.programs import CannotRun, found
 
 
 async def test_event_source_goes_on_after_the_last_event_it_heard(stack: DevStack) -> None:
