@@ -141,7 +141,7 @@ async def in_hand(stack: DevStack) -> bool:
     """Whether the process has a report that is not settled."""
     address = stack.processes["executions"].spec.address
     async with httpx.AsyncClient(base_url=address, trust_env=False) as http:
-        metrics = (await http.get("/metrics/")).text
+        metrics = (await http.get("/metrics")).text
     return "sherwood_executions_held 1.0" in metrics
 
 
