@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from api import openapi, prices_stream
+from api import openapi, prices_stream, simulating
 from api.auth import TokenVerifier
 from api.errors import install_error_handlers
 from api.frame import Frame
@@ -60,6 +60,8 @@ class Application(FastAPI):
         if self.openapi_schema is None:
             document = super().openapi()
             document["paths"][prices_stream.PATH] = prices_stream.documented()
+            if self.state.settings.environment == "development":
+                simulating.document(document)
             openapi.complete(document, self.routes)
         return super().openapi()
 

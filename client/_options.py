@@ -58,6 +58,15 @@ KeyOption = Annotated[
     UUID | None,
     typer.Option("--key", help="Idempotency key: the same key is the same order, for ever."),
 ]
+SimulateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--simulate",
+        metavar="NAME",
+        help="Have the simulated exchange do this to the order: fill, partial, reject, late-fill, "
+        "... (servers in development; a wrong name lists them).",
+    ),
+]
 WaitOption = Annotated[
     float | None,
     typer.Option("--wait", metavar="SECONDS", min=0, help="Wait this long for an outcome."),

@@ -116,19 +116,21 @@ class Sherwood:
         price_cents: int | None = None,
         time_in_force: TimeInForce | None = None,
         key: UUID | None = None,
+        simulate: str | None = None,
     ) -> Placement:
         """Place an order, a market order without `price_cents`; repeating a `key` is harmless.
 
         The order may come back undecided (`placement_is_unknown`): `wait_for_outcome` then. Raises
         Refused with the stored order, and OutcomeUnknown, with the key to repeat, if no attempt
-        got a definite answer.
+        got a definite answer. `simulate` has a server in development let that happen to the order.
         """
         key = key or uuid4()  # made before anything is sent: every attempt is the same order
         body = _order_body(position, symbol, num_shares, price_cents, time_in_force)
+        headers = {"Idempotency-Key": str(key)}
+        if simulate is not None:
+            headers["Sherwood-Simulate"] = simulate
         try:
-            response = await self._transport.request(
-                "POST", "/order", json=body, headers={"Idempotency-Key": str(key)}
-            )
+            response = await self._transport.request("POST", "/order", json=body, headers=headers)
             order = read(response, Order)
         except UnexpectedAnswer as error:
             raise OutcomeUnknown(key, error) from error

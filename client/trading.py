@@ -11,6 +11,7 @@ from client._options import (
     LimitOption,
     OptionalOrderArgument,
     SharesArgument,
+    SimulateOption,
     SymbolArgument,
     SymbolOption,
     TifOption,
@@ -34,12 +35,13 @@ def buy(
     tif: TifOption = None,
     key: KeyOption = None,
     wait: WaitOption = None,
+    simulate: SimulateOption = None,
     user: UserOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Buy SHARES of SYMBOL."""
     session = session_of(context, as_json=as_json, user=user)
-    _place(session, "buy", symbol, shares, limit, tif, key, wait)
+    _place(session, "buy", symbol, shares, limit, tif, key, wait, simulate)
 
 
 def sell(
@@ -50,12 +52,13 @@ def sell(
     tif: TifOption = None,
     key: KeyOption = None,
     wait: WaitOption = None,
+    simulate: SimulateOption = None,
     user: UserOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Sell SHARES of SYMBOL."""
     session = session_of(context, as_json=as_json, user=user)
-    _place(session, "sell", symbol, shares, limit, tif, key, wait)
+    _place(session, "sell", symbol, shares, limit, tif, key, wait, simulate)
 
 
 def _place(
@@ -67,12 +70,19 @@ def _place(
     tif: TimeInForce | None,
     key: UUID | None,
     wait_seconds: float | None,
+    simulate: str | None,
 ) -> None:
     key = key or uuid4()  # made here, so that it can be told even if the command is interrupted
 
     async def place(sherwood: Sherwood) -> tuple[Order, bool]:
         placement = await sherwood.place(
-            position, symbol, shares, price_cents=limit_cents, time_in_force=tif, key=key
+            position,
+            symbol,
+            shares,
+            price_cents=limit_cents,
+            time_in_force=tif,
+            key=key,
+            simulate=simulate,
         )
         order = placement.order
         if wait_seconds is not None:

@@ -15,6 +15,7 @@ from exchange.directory import Security
 from exchange.faults import AFTER, Call, FaultRules, RuleRequest
 from exchange.hub import Hub
 from exchange.inputs import Input, Reply
+from exchange.plans import Moment, Plans
 from exchange.protocol import Problem
 from exchange.settings import Settings
 from exchange.venue import Venue, VenueFailed
@@ -40,6 +41,7 @@ class Desk:
     venue: Venue
     hub: Hub
     rules: FaultRules
+    plans: Plans
     connections: Connections
     listed: tuple[Security, ...]
     session: str
@@ -54,6 +56,17 @@ class Desk:
         """
         try:
             return await self.venue.submit(member, inputs)
+        except VenueFailed as error:
+            raise Refused(503, "journal-failed", str(error)) from error
+
+    async def reach(self, moment: Moment, call: Call) -> None:
+        """Do what is planned for this moment of the order that a call is about.
+
+        Raises:
+            Refused: the journal failed.
+        """
+        try:
+            await self.plans.came(moment, call.member, call.client_order_id)
         except VenueFailed as error:
             raise Refused(503, "journal-failed", str(error)) from error
 

@@ -165,7 +165,7 @@ class Engine:
         if symbol.halted:
             return "halted", "trading in the symbol is halted"
         if place.refuse_reason is not None:
-            return "refused", place.refuse_reason
+            return place.refuse_code, place.refuse_reason
         return None
 
     def _cancel(self, member: str, cancel: Cancel) -> CancelReply:

@@ -1,8 +1,9 @@
 """Fault rules: what the exchange does wrong on purpose, to whom, and how often.
 
-A rule matches calls; the first that matches, and has strikes left, decides. Actions that change
-what happens to an order (`refuse`, `late-fill`, `partial`) enter the journal with its placement;
-all others touch only what the member gets to see.
+A rule matches calls; the first that matches, and has strikes left, decides. What keeps a call from
+being carried out comes before what strikes afterwards: an order that is not to arrive must not
+arrive in a batch with another. Actions that change what happens to an order (`refuse`, `late-fill`,
+`partial`) enter the journal with its placement; all others touch only what the member gets to see.
 """
 
 import random
@@ -28,6 +29,8 @@ Action = Literal[
 ]
 ON_ORDERS = frozenset({"refuse", "late-fill", "partial", "hide"})
 """Actions on single orders; in a batch they strike each order by itself, the others all of it."""
+BEFORE = frozenset({"delay", "error", "drop", "hang"})
+"""Actions that strike instead of the call, or ahead of it."""
 AFTER = frozenset(
     {"delay-reply", "accept-then-error", "accept-then-drop", "accept-then-hang", "garbage"}
 )
@@ -55,7 +58,7 @@ class RuleRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
 
     `seconds`: how long it delays, hangs, holds a fill or hides. `times`: after how many strikes it
     is spent (None: never). `skip`: how many calls it lets pass first. `status`: of an error.
-    `shares`: the most a `partial` order trades at once.
+    `shares`: the most a `partial` order trades at once. `code`: with which a placement is refused.
     """
 
     action: Action
@@ -67,6 +70,7 @@ class RuleRequest(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fi
     status: Annotated[int, msgspec.Meta(ge=500, le=599)] = 503
     shares: Annotated[int, msgspec.Meta(ge=0)] = 1
     reason: str = "refused by a fault rule"
+    code: str = "refused"
 
 
 class Rule(msgspec.Struct, rename="camel"):
@@ -130,16 +134,16 @@ class FaultRules:
 
     def strike_order(self, call: Call) -> RuleRequest | None:
         """Return the action on this one order, if any."""
-        return self._strike([call], on_orders=True)
+        return self._strike([call], ON_ORDERS)
 
     def strike_call(self, calls: list[Call]) -> RuleRequest | None:
         """Return the action on a call as a whole, which may carry several orders."""
-        return self._strike(calls, on_orders=False)
+        return self._strike(calls, BEFORE) or self._strike(calls, AFTER)
 
-    def _strike(self, calls: list[Call], *, on_orders: bool) -> RuleRequest | None:
+    def _strike(self, calls: list[Call], actions: frozenset[str]) -> RuleRequest | None:
         for rule in self._rules.values():
             wanted = rule.rule
-            if (wanted.action in ON_ORDERS) != on_orders:
+            if wanted.action not in actions:
                 continue
             if wanted.times is not None and rule.fired >= wanted.times:
                 continue

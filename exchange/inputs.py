@@ -20,8 +20,9 @@ from exchange.protocol import (
 class Place(msgspec.Struct, frozen=True, tag="place", omit_defaults=True):
     """A placement, with what sessions and fault rules add to it.
 
-    `refuse_reason`: refuse it if it is new. `hold_until_ms`: accept, but keep it from the book
-    until a `Release`. `first_fill_shares`: the most it may trade at once, on arrival.
+    `refuse_reason`: refuse it if it is new, with `refuse_code`. `hold_until_ms`: accept, but keep
+    it from the book until a `Release`. `first_fill_shares`: the most it may trade at once, on
+    arrival.
     """
 
     placement: Placement
@@ -29,6 +30,7 @@ class Place(msgspec.Struct, frozen=True, tag="place", omit_defaults=True):
     refuse_reason: str | None = None
     hold_until_ms: int = 0
     first_fill_shares: int | None = None
+    refuse_code: str = "refused"
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel", omit_defaults=True):

@@ -24,6 +24,7 @@ from exchange.feed_faults import FeedFaults
 from exchange.hub import Hub
 from exchange.journal import Journal, fold_log_of
 from exchange.opening import open_engine
+from exchange.plans import Plans
 from exchange.protocol import HEARTBEAT_SECONDS
 from exchange.replay_log import ReplayLog
 from exchange.routes.control import control_routes
@@ -128,8 +129,9 @@ async def serve(settings: Settings) -> int:
             failed=fail,
         )
         rules = FaultRules(settings.seed)
+        plans = Plans(venue, rules)
         session = engine.registry.session
-        desk = Desk(settings, venue, hub, rules, connections, listed, session)
+        desk = Desk(settings, venue, hub, rules, plans, connections, listed, session)
 
         def leave() -> None:
             desk.stopping.set()
@@ -143,6 +145,7 @@ async def serve(settings: Settings) -> int:
                 tasks.create_task(_tick(venue, settings.tick_ms / 1000)),
                 tasks.create_task(_beat(venue)),
                 tasks.create_task(_fold(journal)),
+                tasks.create_task(plans.run()),
             ]
             log.info("exchange_starts", host=settings.host, port=settings.port, session=session)
             await server.serve()

@@ -14,6 +14,7 @@ from brokerage.gateway.exchange import open_exchange
 from brokerage.gateway.guard import Guard
 from brokerage.gateway.mass_cancel import MassCancels
 from brokerage.gateway.service import GatewayService
+from brokerage.gateway.simulations import Simulations
 from brokerage.gateway.statements import Statements
 from brokerage.runtime.process import Process, run
 from brokerage.runtime.settings import Settings
@@ -50,8 +51,11 @@ async def serve(process: Process, settings: Settings) -> None:
         tasks = await stack.enter_async_context(TaskSet(process.fail))
         tasks.spawn(MassCancels(kill_switch, exchange).run(), "mass-cancels")
         service = GatewayService(bus, exchange, batcher)
-        async with Statements(bus, exchange).serving():
-            await service.serve(process.stopping, process.mark_ready, process.fail)
+        await stack.enter_async_context(Statements(bus, exchange).serving())
+        if settings.environment == "development":
+            simulations = Simulations(bus, exchange, settings.exchange_member)
+            await stack.enter_async_context(simulations.serving())
+        await service.serve(process.stopping, process.mark_ready, process.fail)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api import cancelling, placing
+from api import cancelling, placing, simulating
 from api.auth import CurrentUser
 from api.bodies import json_response, read_json
 from api.claiming import Placement
@@ -71,6 +71,8 @@ STATUSES: Final = frozenset(status.value for status in OrderStatus)
             "not-placed",
             "refused-by-exchange",
             "overloaded",
+            "unknown-simulation",
+            "simulation-unavailable",
         ),
     },
 )
@@ -78,9 +80,9 @@ async def place_order(request: Request, user: CurrentUser, node: Node) -> Respon
     """A repeat with the same key and body is the same order and gets the same answer."""
     key = parse_key(request.headers.getlist("idempotency-key"))
     order = await read_json(request, PlaceOrder)
-    return await placing.place_order(
-        node, Placement(user.user_id, key, client_address(request), order)
-    )
+    placement = Placement(user.user_id, key, client_address(request), order)
+    await simulating.plan(node, request.headers.getlist(simulating.HEADER), placement)
+    return await placing.place_order(node, placement)
 
 
 @router.get(

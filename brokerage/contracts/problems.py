@@ -58,6 +58,18 @@ PROBLEMS: Final[Mapping[str, ProblemKind]] = {
         False,
         "A market order is `day` or `ioc`; `gtc` needs a price.",
     ),
+    "unknown-simulation": ProblemKind(
+        422,
+        "Nothing of this name can be simulated",
+        False,
+        "Send `Sherwood-Simulate` once, with one of `values`, or not at all; nothing was placed.",
+    ),
+    "simulation-unavailable": ProblemKind(
+        422,
+        "Nothing can be simulated here",
+        False,
+        "Leave out `Sherwood-Simulate` if the order is meant for real; nothing was placed.",
+    ),
     "invalid-range": ProblemKind(
         422, "The range of time is empty", False, "`from` is before `to`; `to` is not part of it."
     ),

@@ -42,6 +42,8 @@ GATEWAY_CANCEL: Final = "gateway.cancel"
 GATEWAY_QUERY: Final = "gateway.query"
 GATEWAY_STATEMENT: Final = "gateway.statement"
 GATEWAY_POSITIONS: Final = "gateway.positions"
+GATEWAY_SIMULATE: Final = "gateway.simulate"
+"""Served in development only."""
 
 
 def price_subject(symbol: str) -> str:

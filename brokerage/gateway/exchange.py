@@ -208,6 +208,10 @@ class ExchangeClient:
         """Ask what changes nothing. Raises `NoAnswer` and `Malformed`."""
         return _answer(await self._others.call("GET", path), of)
 
+    async def post(self, path: str, body: bytes) -> int:
+        """Say what is about no order's way; the status of the answer. Raises `NoAnswer`."""
+        return (await self._others.call("POST", path, body)).status_code
+
     async def query(self, request: QueryRequest) -> GatewayReply:
         """Look one order up, by the exchange's id where it is given."""
         if request.external_order_id is not None:

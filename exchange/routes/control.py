@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exchange.desk import Desk, Refused, answer, problem, read
+from exchange.desk import Desk, Refused, answer, check_name, problem, read
 from exchange.faults import RuleError, RuleRequest
 from exchange.feed_faults import FeedFaultRequest
 from exchange.inputs import (
@@ -24,6 +24,7 @@ from exchange.inputs import (
     Halt,
     Input,
 )
+from exchange.plans import PlanRequest
 from exchange.protocol import Sessions
 
 
@@ -91,6 +92,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 _rule = msgspec.json.Decoder(RuleRequest)
+_plan = msgspec.json.Decoder(PlanRequest)
 _feed_fault = msgspec.json.Decoder(FeedFaultRequest)
 _halt = msgspec.json.Decoder(HaltRequest)
 _sessions = msgspec.json.Decoder(SessionsRequest)
@@ -106,6 +108,7 @@ def control_routes(desk: Desk) -> APIRouter:
     """Return all routes of the control panel."""
     router = APIRouter(prefix="/v1/control", tags=["control"])
     _add_fault_routes(router, desk)
+    _add_plan_routes(router, desk)
     _add_feed_fault_routes(router, desk)
     _add_market_routes(router, desk)
     _add_order_routes(router, desk)
@@ -135,6 +138,24 @@ def _add_fault_routes(router: APIRouter, desk: Desk) -> None:
         if not desk.rules.remove(number):
             return problem(404, "unknown-rule", "no rule has this id")
         return answer(ControlReply(done=True))
+
+
+def _add_plan_routes(router: APIRouter, desk: Desk) -> None:
+    @router.post("/plans", summary="Say what is to become of one order, before it is placed")
+    async def add_plan(request: Request) -> Response:
+        wanted = await read(request, _plan, _BYTES_MAX)
+        check_name(wanted.member, "member")
+        check_name(wanted.client_order_id, "clientOrderId")
+        try:
+            is_new = desk.plans.add(wanted)
+        except RuleError as error:
+            raise Refused(422, "invalid-rule", str(error)) from error
+        # A repeat changes nothing: what was planned first, or has happened, stands.
+        return answer(ControlReply(done=is_new), 201 if is_new else 200)
+
+    @router.get("/plans", summary="The plans, and how far each has come")
+    async def list_plans() -> Response:
+        return answer(Rules([*desk.plans.all()]))
 
 
 def _add_feed_fault_routes(router: APIRouter, desk: Desk) -> None:

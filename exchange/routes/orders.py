@@ -2,15 +2,17 @@
 
 import msgspec
 from fastapi import APIRouter
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from exchange.desk import Desk, Refused, answer, check_name, member_of, read
-from exchange.faults import Call
+from exchange.faults import Call, RuleRequest
 from exchange.inputs import Cancel, CancelAll, Input, Place
 from exchange.protocol import (
     BATCH_MAX,
     Cancellation,
+    CancelReply,
     MassCancellation,
     Placement,
     PlacementBatch,
@@ -65,12 +67,15 @@ def _add_cancelling(router: APIRouter, desk: Desk, bytes_max: int) -> None:
             raise Refused(422, "invalid-body", "name the order by exactly one of its two ids")
         check_name(named.client_order_id or named.order_id or "", "the id")
         call = _cancel_call(desk, member, named)
+        await desk.reach("cancel", call)
 
         async def carry_out() -> Response:
             struck = desk.rules.strike_order(call)
             refuse_reason = None if struck is None else struck.reason
-            replies = await desk.submit(member, [Cancel(named, refuse_reason)])
-            return answer(replies[0])
+            reply = (await desk.submit(member, [Cancel(named, refuse_reason)]))[0]
+            if isinstance(reply, CancelReply) and reply.outcome == "cancelled":
+                await desk.reach("cancelled", call)
+            return answer(reply)
 
         return await desk.strike(request, [call], carry_out)
 
@@ -88,31 +93,40 @@ def _add_cancelling(router: APIRouter, desk: Desk, bytes_max: int) -> None:
 
 async def _place(desk: Desk, member: str, placements: list[Placement]) -> list[PlacementReply]:
     """Place orders, each with the fault that strikes it, if any."""
-    market_closed = not desk.venue.is_open()
     inputs: list[Input] = []
     hidden: dict[int, float] = {}
     for index, placement in enumerate(placements):
-        place = Place(placement, market_closed)
+        place = Place(
+            placement,
+            market_closed=not desk.venue.is_open(),
+            hold_until_ms=desk.plans.hold_until_ms(member, placement.client_order_id),
+        )
         struck = desk.rules.strike_order(_call(member, placement))
-        if struck is not None:
-            match struck.action:
-                case "refuse":
-                    place = Place(placement, market_closed, struck.reason)
-                case "late-fill":
-                    until_ms = desk.venue.now_ms() + int(struck.seconds * 1000)
-                    place = Place(placement, market_closed, hold_until_ms=until_ms)
-                case "partial":
-                    place = Place(placement, market_closed, first_fill_shares=struck.shares)
-                case "hide":
-                    hidden[index] = struck.seconds
-        inputs.append(place)
+        if struck is not None and struck.action == "hide":
+            hidden[index] = struck.seconds
+        inputs.append(place if struck is None else _struck(place, struck, desk.venue.now_ms()))
     replies = await desk.submit(member, inputs)
     placed = [reply for reply in replies if isinstance(reply, PlacementReply)]
     for index, seconds in hidden.items():
         order = placed[index].order
         if order is not None:
             desk.hide(order.order_id, seconds)
+    for placement, reply in zip(placements, placed, strict=True):
+        if reply.outcome == "accepted":
+            await desk.reach("placed", _call(member, placement))
     return placed
+
+
+def _struck(place: Place, rule: RuleRequest, now_ms: int) -> Place:
+    """Return a placement with what a rule adds to it."""
+    match rule.action:
+        case "refuse":
+            return replace(place, refuse_reason=rule.reason, refuse_code=rule.code)
+        case "late-fill":
+            return replace(place, hold_until_ms=now_ms + int(rule.seconds * 1000))
+        case "partial":
+            return replace(place, first_fill_shares=rule.shares)
+    return place
 
 
 def _calls(member: str, placements: list[Placement]) -> list[Call]:

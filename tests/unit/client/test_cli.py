@@ -42,6 +42,18 @@ def test_purchase_is_told_in_one_line_that_begins_with_its_id(
     assert server.sent("Idempotency-Key") == [KEY]
 
 
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_what_is_to_be_simulated_goes_in_a_header_of_its_own(
+    server: FakeSherwood, run: Run, side: str
+) -> None:
+    server.answer("POST", "/order", httpx.Response(201, json=ORDER))
+
+    run(side, "META", "10", "--simulate", "late-fill")
+    run(side, "META", "10")
+
+    assert server.sent("Sherwood-Simulate") == ["late-fill", None]
+
+
 def test_sale_as_json_is_the_order_as_served(server: FakeSherwood, run: Run) -> None:
     sold = ORDER | {"position": "sell"}
     server.answer("POST", "/order", httpx.Response(201, json=sold))

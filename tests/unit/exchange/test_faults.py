@@ -66,6 +66,19 @@ def test_faults_of_orders_strike_each_order_and_those_of_calls_the_whole_call() 
     assert (order.action, call.action) == ("refuse", "delay")
 
 
+def test_order_that_is_not_to_arrive_does_not_arrive_beside_one_whose_answer_is_lost() -> None:
+    rules = FaultRules(seed=1)
+    rules.add(RuleRequest("accept-then-drop", RuleMatch(client_order_id="answered"), times=1))
+    rules.add(RuleRequest("drop", RuleMatch(client_order_id="lost")))
+    answered, lost = (Call("place", "m", client_order_id=name) for name in ("answered", "lost"))
+
+    together, alone = rules.strike_call([answered, lost]), rules.strike_call([answered])
+
+    assert together is not None
+    assert alone is not None
+    assert (together.action, alone.action) == ("drop", "accept-then-drop")
+
+
 def test_rule_that_can_do_nothing_on_its_route_is_refused() -> None:
     rules = FaultRules(seed=1)
 
