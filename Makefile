@@ -2,9 +2,9 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 ARGS ?=
-# Tests mostly wait, so there are more processes of them than cores.
+# Tests mostly wait, so there are more processes of them than cores. -rs says why one was skipped.
 PROCESSES ?= 3
-PYTEST := .venv/bin/pytest -n $(PROCESSES)
+PYTEST := .venv/bin/pytest -n $(PROCESSES) -rs
 
 .PHONY: help setup up down reset status backup restore recover test test-unit test-integration test-faults soak record-histories check pages bench bench-orders bench-prices demo clean
 .DEFAULT_GOAL := help

@@ -58,6 +58,7 @@ async function signIn(event) {
   button.disabled = true;
   try {
     await session.signIn(name);
+    at("desk").querySelector("h1").focus();
   } catch (problem) {
     const development = problem.status === 404 ? "This server signs in no development users." : `${problem.title}. ${problem.advice}`;
     setText(at("sign-in-said"), development);

@@ -36,7 +36,7 @@ export const connection = () => state;
 /** Forget everything; nobody is signed in any more. */
 export function stop() {
   end?.();
-  end = null;
+  end = streamId = null;
   needs.clear();
   ticks.clear();
   become("off");
@@ -88,7 +88,8 @@ async function change() {
       await patch(`/subscribe/${id}`, { symbols });
       if (id === streamId) shown = symbols.join();
     } catch (problem) {
-      if (problem.code === "stream-not-found" && id === streamId) restart();
+      // A stream that is gone, or a list that is refused: opening it anew tells which.
+      if (!problem.retryable && id === streamId) restart();
       else await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }

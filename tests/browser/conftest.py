@@ -19,9 +19,14 @@ PATIENCE_MS: Final = 60_000
 """How long a step may take, and an expectation may stay unmet."""
 DESK: Final = (1440, 900)
 PHONE: Final = (360, 780)
+PICTURES: Final = "--page-pictures"
 Theme = Literal["light", "dark"]
 
 expect.set_options(timeout=PATIENCE_MS)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(PICTURES, action="store_true", help="make docs/images/page-*.png anew")
 
 
 @dataclass

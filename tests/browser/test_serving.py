@@ -2,10 +2,10 @@
 
 import httpx
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from devstack.stack import DevStack
-from tests.browser.conftest import PageAt, Theme, Trader, accessible
+from tests.browser.conftest import PageAt, Trader, watched_page
 
 
 async def test_who_signs_in_sees_live_prices(trader: Trader) -> None:
@@ -36,11 +36,6 @@ async def test_a_name_that_is_none_is_refused_with_the_rule(page_at: PageAt) -> 
     )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_the_sign_in_is_accessible(page_at: PageAt, theme: Theme) -> None:
-    await accessible(await page_at("/", theme=theme))
-
-
 async def test_the_api_description_needs_no_other_server(page_at: PageAt) -> None:
     page = await page_at("/docs")
 
@@ -57,6 +52,20 @@ async def test_files_are_checked_anew_and_not_sent_again(stack: DevStack) -> Non
             for answer in (first, again):
                 assert answer.headers["cache-control"] == "no-cache"
                 assert "default-src 'none'" in answer.headers["content-security-policy"]
+                assert answer.headers["referrer-policy"] == "no-referrer"
+                assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_what_the_policy_forbids_does_not_happen_and_is_noticed(
+    stack: DevStack, browser: Browser
+) -> None:
+    async def misled() -> None:
+        async with watched_page(browser, stack.api_url, "/") as page:
+            outcome = await page.evaluate("fetch('http://elsewhere.invalid').catch(String)")
+            assert outcome == "TypeError: Failed to fetch"
+
+    with pytest.raises(AssertionError, match="Content Security Policy"):
+        await misled()
 
 
 @pytest.mark.parametrize(

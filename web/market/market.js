@@ -1,5 +1,6 @@
 // The market's half of the page: what is watched, its chart, and the ticket.
 
+import { cents } from "../format.js";
 import { mountChart } from "./chart.js";
 import * as symbols from "./symbols.js";
 import { mountTicket } from "./ticket.js";
@@ -14,7 +15,11 @@ export function mountMarket(app) {
   mountChart(document.getElementById("chart"), app);
   mountTicket(document.getElementById("ticket"), app);
 
-  document.addEventListener("symbol-selected", ({ detail: symbol }) => prices.need("selected", [symbol]));
+  document.addEventListener("symbol-selected", ({ detail: symbol }) => {
+    prices.need("selected", [symbol]);
+    // The one moment at which a price is read aloud; a stream of them would drown everything else.
+    app.announce(`${symbol}, ${symbols.nameOf(symbol)}, ${cents(prices.ticks.get(symbol)?.priceInCents)}`);
+  });
   document.addEventListener("session-changed", async ({ detail: { user } }) => {
     if (!user) return;
     while (session.user() === user) {

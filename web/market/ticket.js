@@ -108,7 +108,8 @@ export function mountTicket(section, app) {
 
   function showEstimate({ position }, answer) {
     const [problem] = answer.problems;
-    warning.hidden = !problem;
+    // What became of the order says the same once more.
+    warning.hidden = !problem || !outcome.hidden;
     setText(warning, problem ? reasonOf(problem) : "");
     if (answer.estimatedNotionalInCents === undefined) return estimate.replaceChildren();
     const figures =
@@ -159,6 +160,7 @@ export function mountTicket(section, app) {
     outcome.className = `note ${kind}`;
     outcome.replaceChildren(...parts);
     outcome.hidden = fresh.hidden = false;
+    warning.hidden = true;
   }
 
   function startAnew() {

@@ -33,7 +33,7 @@ export function mountWatchList(section, app) {
     element(
       "thead",
       { class: "unseen" },
-      element("tr", {}, ...["Symbol", "Range of the day", "Price", ""].map((title) => element("th", { scope: "col" }, title))),
+      element("tr", {}, ...["Symbol", "Range of the day", "Price", "Remove"].map((title) => element("th", { scope: "col" }, title))),
     ),
     body,
   );
