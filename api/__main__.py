@@ -14,9 +14,8 @@ import uvloop
 from api.app import create_app
 from api.listening import BACKLOG, Protocol, listen
 from api.node import NodeState
-from brokerage.runtime.logs import configure_logs
 from brokerage.runtime.metrics import export_too
-from brokerage.runtime.process import spare_the_collector
+from brokerage.runtime.process import observe, spare_the_collector
 from brokerage.runtime.settings import Settings
 from workflows.sdk_metrics import count_sdk
 
@@ -37,6 +36,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._node = node
         self._leaving: asyncio.TimerHandle | None = None
+        node.on_failure = lambda: self.handle_exit(signal.SIGTERM, None)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the end. Who says it twice does not want to wait for load balancers."""
@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
 def main() -> None:
     """Run the process."""
     settings = Settings()
-    configure_logs(settings, "api")
+    observe(settings, "api")
     export_too(count_sdk())
     app = create_app(settings)
     config = uvicorn.Config(
@@ -92,6 +92,8 @@ def main() -> None:
     assert isinstance(node, NodeState)
     uvloop.run(Server(config, node).serve(sockets=[listener]))
     log.info("process_stopped")
+    if node.failure is not None:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,8 @@ def create_app(settings: Settings) -> FastAPI:
     state.draining = False
     state.stopping = asyncio.Event()
     state.heart = Heart()
+    state.failure = None
+    state.on_failure = lambda: None
     state.order_rates = OrderRates()
     state.waits = Waits()
     state.claim_turns = Turns()
@@ -102,6 +104,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         # A redirect would answer a POST with 307 and hide the caller's slip.
         redirect_slashes=False,
+        # Its own spans have each query in them, tickets too. Ours are made by `Frame`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state = state
     app.add_middleware(Frame, order_rates=state.order_rates)

@@ -8,7 +8,8 @@ break the streams.
 import random
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Final
 
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import problem_response
 from api.order_rates import OrderRates
 from brokerage.runtime.logs import bind
+from brokerage.runtime.tracing import continued, describe, is_tracing, span
 
 log = structlog.get_logger()
 
@@ -77,8 +79,9 @@ class Frame:
             await send(message)
 
         try:
-            replayed = await whole_body(scope["headers"], receive)
-            await self._app(scope, replayed, send_framed)
+            with traced(scope):
+                replayed = await whole_body(scope["headers"], receive)
+                await self._app(scope, replayed, send_framed)
         except ClientGone:
             return
         except Exception as error:
@@ -87,6 +90,19 @@ class Frame:
                 # Half a response is out: cutting the connection is the only honest end.
                 raise
             await response(scope, receive, send_framed)
+
+
+def traced(scope: Scope) -> AbstractContextManager[None]:
+    """A span around a request that may change something: reading has no parts worth one."""
+    return _traced(scope) if is_tracing() and scope["method"] not in READING else nullcontext()
+
+
+@contextmanager
+def _traced(scope: Scope) -> Iterator[None]:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    with continued(lambda: headers), span("request", "server"):
+        describe(**{"sherwood.request_id": scope["state"]["request_id"]})
+        yield
 
 
 def failure_response(error: Exception, scope: Scope, request_id: bytes) -> Response:
@@ -167,6 +183,8 @@ def measure(scope: Scope, status: int, seconds: float) -> None:
     requests, response_seconds = _series(method, route, status)
     requests.inc()
     response_seconds.observe(seconds)
+    if is_tracing():
+        describe(f"{method} {route}", **{"http.response.status_code": status})
     say = log.debug if method in READING else log.info
     say("request", method=method, route=route, status=status, ms=round(seconds * 1e3, 1))
 

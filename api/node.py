@@ -70,6 +70,9 @@ class NodeState(State):
     """The node is about to leave: it still serves whoever comes, and says that none should."""
     stopping: asyncio.Event
     """The end: streams end with it, and no new ones begin."""
+    failure: BaseException | None
+    """What a part of the node died of."""
+    on_failure: Callable[[], None]
     streams: ASGIApp
     order_rates: OrderRates
     waits: Waits
@@ -95,6 +98,11 @@ class NodeState(State):
                 raise
             raise ProblemError("unavailable", "this node is still connecting") from None
 
+    def fail(self, error: BaseException) -> None:
+        """Get no more requests, and end: a part died, and nothing here starts it again."""
+        self.failure = error
+        self.on_failure()
+
     def has(self, name: str) -> bool:
         """True once the part is open."""
         return name in self._state
@@ -105,7 +113,7 @@ class NodeState(State):
         if self._is_complete():
             # Once is enough: what goes away later is no fault of this node.
             self.ready_at = 0.0
-        is_leaving = self.draining or self.stopping.is_set()
+        is_leaving = self.draining or self.stopping.is_set() or self.failure is not None
         return time.monotonic() > self.ready_at and not is_leaving
 
     def _is_complete(self) -> bool:
@@ -154,13 +162,13 @@ async def open_node(state: NodeState) -> AsyncIterator[None]:
         state.kill_switch = kill_switch
 
     async def hold_bus() -> None:
-        async with open_bus(settings.nats_url, "api") as bus, TaskSet() as parts:
+        async with open_bus(settings.nats_url, "api") as bus, TaskSet(state.fail) as parts:
             state.bus = bus
             switch = _hold("kill switch", lambda: open_kill_switch(bus), hold_kill_switch)
             parts.spawn(switch, "kill-switch")
             await _hold("market", lambda: open_market(bus), hold_market)
 
-    async with TaskSet() as tasks:
+    async with TaskSet(state.fail) as tasks:
         tasks.spawn(state.heart.beat(), "beat")
         tasks.spawn(_hold("database", lambda: _open_database(state), hold_pool), "database")
         tasks.spawn(hold_bus(), "bus")

@@ -19,12 +19,14 @@ from brokerage.contracts.commands import Reply, StartOrder
 from brokerage.contracts.views import order_view
 from brokerage.domain.orders import Order
 from brokerage.runtime.logs import bind
+from brokerage.runtime.tracing import describe
 from brokerage.storage import admission, reads
 
 
 async def place_order(node: NodeState, placement: Placement) -> Response:
     """The answer to `POST /order`; raises `ProblemError` or what the parts raise when away."""
     bind(order_id=placement.order_id)
+    describe(**{"sherwood.order_id": placement.order_id})
     try:
         answer = await _answer(node, placement)
     except Exception as error:

@@ -56,7 +56,7 @@ async def _follow(process: Process, settings: Settings) -> None:
             partial(open_bar_store, settings),
         )
         process.role = lambda: feed.role
-        process.ready_while(lambda: feed.ready)
+        process.ready_once(lambda: feed.ready)
         await feed.run()
 
 

@@ -15,6 +15,7 @@ from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
 from workflows.converter import DATA_CONVERTER
 from workflows.labels import SEARCH_ATTRIBUTES
+from workflows.tracing import tracing_interceptors
 
 CONNECT_TIMEOUT: Final = timedelta(seconds=2)
 
@@ -31,6 +32,7 @@ async def connect_temporal(address: str, namespace: str, *, lazy: bool = False) 
         lazy=lazy,
         connect_timeout=CONNECT_TIMEOUT,
         data_converter=DATA_CONVERTER,
+        interceptors=tracing_interceptors(),
         # Our messages are two kilobytes: packing them costs more than sending them.
         grpc_compression=GrpcCompression.NONE,
     )

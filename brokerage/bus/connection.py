@@ -17,6 +17,7 @@ from nats.js.client import JetStreamContext
 from prometheus_client import Counter, Gauge
 
 from brokerage.runtime.tasks import cancellation_kept
+from brokerage.runtime.tracing import continued, outgoing
 
 log = structlog.get_logger()
 
@@ -112,7 +113,9 @@ class Bus:
         """Ask whoever serves `subject`; raises `NobodyListens` or `BusUnavailable`."""
         with bus_errors(subject):
             async with asyncio.timeout(timeout_seconds + 0.5):
-                reply = await self.client.request(subject, payload, timeout=timeout_seconds)
+                reply = await self.client.request(
+                    subject, payload, timeout=timeout_seconds, headers=outgoing()
+                )
         return reply.data
 
     async def subscribe(
@@ -152,7 +155,8 @@ class Bus:
                 with bus_errors(message.subject):
                     await message.respond(payload)
 
-            handle(message.data, respond)
+            with continued(lambda: message.headers):
+                handle(message.data, respond)
 
         return BusSubscription(await self.client.subscribe(subject, queue=queue, cb=deliver))
 

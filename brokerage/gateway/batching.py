@@ -8,13 +8,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
 
 from brokerage.contracts.gateway import GatewayReply, PlaceRequest
 from brokerage.gateway.metrics import BATCH_ORDERS, WAIT_SECONDS
+from brokerage.runtime.tracing import Under, span, under_way
 from exchange.protocol import BATCH_MAX
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ class _Waiting:
     reply: asyncio.Future[GatewayReply]
     since: float
     queued: bool = False
+    under: Under = field(default_factory=under_way)
 
 
 class Egress(Protocol):
@@ -187,7 +189,9 @@ class PlacementBatcher:
             batch.append(waiting)
         if batch:
             BATCH_ORDERS.observe(len(batch))
-            replies = await self._send_safely(batch)
+            first, *others = [waiting.under for waiting in batch]
+            with span("send placements", under=first, linked=others):
+                replies = await self._send_safely(batch)
             for waiting, reply in zip(batch, replies, strict=True):
                 self._settle(waiting, reply)
             self._answered_at = time.monotonic()

@@ -7,6 +7,7 @@ import msgspec
 from brokerage.bus.connection import Bus, BusUnavailable
 from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
 from brokerage.contracts.subjects import GATEWAY_CANCEL, GATEWAY_PLACE, GATEWAY_QUERY
+from brokerage.runtime.tracing import span
 
 CALL_SECONDS: Final = 1.25
 """A little more than the gateway gives one call of the exchange."""
@@ -50,7 +51,10 @@ class GatewayClient:
         timeout_seconds: float,
     ) -> GatewayReply:
         try:
-            payload = await self._bus.request(subject, _ENCODER.encode(request), timeout_seconds)
+            with span(f"ask {subject}", "client"):
+                payload = await self._bus.request(
+                    subject, _ENCODER.encode(request), timeout_seconds
+                )
         except BusUnavailable as error:
             return GatewayReply("unknown", code="gateway-unreachable", reason=str(error))
         try:

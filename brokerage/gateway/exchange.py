@@ -23,6 +23,7 @@ from brokerage.contracts.gateway import (
 )
 from brokerage.gateway.batching import SendAlone
 from brokerage.gateway.metrics import EXCHANGE_CALLS, EXCHANGE_CONNECTS, EXCHANGE_SECONDS
+from brokerage.runtime.tracing import span
 from exchange import protocol
 
 CONNECT_SECONDS: Final = 0.5
@@ -85,7 +86,9 @@ class _Line:
         except TimeoutError as error:
             raise NoAnswer("gateway-busy", "no turn on the connection in time") from error
         try:
-            return await self._send(method, path, body)
+            # It is another company: the trace ends here, and its headers do not go out.
+            with span(f"exchange {self._name}", "client"):
+                return await self._send(method, path, body)
         finally:
             self._turn.release()
 

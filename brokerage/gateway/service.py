@@ -20,6 +20,7 @@ from brokerage.gateway.exchange import ExchangeClient
 from brokerage.gateway.metrics import CALLS, PENDING
 from brokerage.runtime.logs import bind
 from brokerage.runtime.tasks import TaskSet
+from brokerage.runtime.tracing import span
 
 log = structlog.get_logger()
 
@@ -96,7 +97,7 @@ class GatewayService:
     ) -> None:
         # Whose it is, the gateway does not know: the exchange is told a name that says nothing.
         bind(order_id=request.client_order_id)
-        with PENDING.labels(call).track_inprogress():
+        with PENDING.labels(call).track_inprogress(), span(f"gateway {call}", "server"):
             try:
                 reply = await answer(request)
             except Exception as error:

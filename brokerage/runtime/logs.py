@@ -15,9 +15,12 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from brokerage.runtime.settings import Settings
+from brokerage.runtime.tracing import trace_id
 
 SECRET: Final = re.compile(
-    r"(?P<kept>Bearer\s+|ticket=|://[^/\s:@\"]*:)[^\s\"'&@\\]+|eyJ[\w-]{8,}\.[\w-]+\.[\w-]+"
+    r"(?P<before>Bearer\s+|ticket=)[^\s\"'&\\]+"
+    r"|(?P<user>://[^/\s:@\"]*:)[^\s\"'/@\\]+(?=@)"
+    r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]+"
 )
 """A token, a ticket, the password of an address: driver's errors and paths may hold one."""
 
@@ -33,6 +36,8 @@ def configure_logs(settings: Settings, process: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if settings.tracing_endpoint is not None:
+        shared.append(_with_trace)
     rendered = _rendered(settings)
     structlog.configure(
         processors=[*shared, rendered],
@@ -53,7 +58,13 @@ def configure_logs(settings: Settings, process: str) -> None:
 
 def without_secrets(line: str) -> str:
     """The line without what must not be read in it, wherever in it that stands."""
-    return SECRET.sub(lambda found: f"{found['kept'] or ''}[hidden]", line)
+    return SECRET.sub(lambda found: f"{found['before'] or found['user'] or ''}[hidden]", line)
+
+
+def _with_trace(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    if (known := trace_id()) is not None:
+        event["trace_id"] = known
+    return event
 
 
 def _rendered(settings: Settings) -> Processor:

@@ -22,6 +22,7 @@ from brokerage.runtime.heart import Heart
 from brokerage.runtime.logs import configure_logs
 from brokerage.runtime.metrics import CONTENT_TYPE, describe_process, exposition
 from brokerage.runtime.settings import Settings
+from brokerage.runtime.tracing import TracingUnavailable, start_tracing
 
 log = structlog.get_logger()
 
@@ -36,15 +37,18 @@ class Process:
         self.role: Callable[[], str] | None = None
         """What this copy is among those that share the job, where that changes."""
         self._is_ready: Callable[[], bool] = lambda: False
+        self._was_ready = False
         self.heart = Heart()
 
     def mark_ready(self) -> None:
         """Say that the process does its job from now on."""
-        self.ready_while(lambda: True)
+        self.ready_once(lambda: True)
         log.info("process_ready")
 
-    def ready_while(self, is_ready: Callable[[], bool]) -> None:
-        """Say that the process does its job whenever `is_ready` says so."""
+    def ready_once(self, is_ready: Callable[[], bool]) -> None:
+        """Say that the process does its job from the first time on that `is_ready` says so: what
+        goes away later is no fault of this process.
+        """
         self._is_ready = is_ready
 
     def fail(self, error: BaseException) -> None:
@@ -55,16 +59,29 @@ class Process:
     @property
     def ready(self) -> bool:
         """True while the process does its job, until the beginning of the end."""
-        return self._is_ready() and not self.stopping.is_set()
+        self._was_ready = self._was_ready or self._is_ready()
+        return self._was_ready and not self.stopping.is_set()
 
 
 def run(
     name: str, settings: Settings, body: Callable[[Process, Settings], Awaitable[None]]
 ) -> None:
     """Run `body` as the process `name` until it returns or a signal asks it to stop."""
-    configure_logs(settings, name)
+    observe(settings, name)
     spare_the_collector()
     uvloop.run(_run(name, settings, body))
+
+
+def observe(settings: Settings, process: str) -> None:
+    """Have the logs and the traces of this process go where the settings say.
+
+    Raises `SystemExit` with the reason where traces are wanted and cannot be made.
+    """
+    configure_logs(settings, process)
+    try:
+        start_tracing(settings.tracing_endpoint, process)
+    except TracingUnavailable as error:
+        raise SystemExit(str(error)) from error
 
 
 def spare_the_collector() -> None:

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     """Each reads from Postgres where the user's log ends."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tracing_endpoint: str | None = None
+    """Where an OpenTelemetry collector takes OTLP over HTTP, such as `http://127.0.0.1:4318`; None:
+    no traces. Needs the extra `tracing`."""
 
     @model_validator(mode="after")
     def _secret_is_long_enough(self) -> "Settings":

@@ -4,12 +4,14 @@ The sandboxed runner is part of the test: it refuses workflow code that reads th
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer, WorkflowReplayResult, WorkflowRunner
+from temporalio.contrib.opentelemetry import TracingInterceptor
+from temporalio.worker import Interceptor, Replayer, WorkflowReplayResult, WorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.stories import STORIES, name_of
@@ -28,16 +30,31 @@ def history_of(file: Path) -> WorkflowHistory:
 
 
 async def replay(
-    workflow: type[OrderWorkflow], file: Path, runner: WorkflowRunner
+    workflow: type[OrderWorkflow],
+    file: Path,
+    runner: WorkflowRunner,
+    interceptors: Sequence[Interceptor] = (),
 ) -> WorkflowReplayResult:
     """Have this code live a recorded history again."""
-    replayer = Replayer(workflows=[workflow], workflow_runner=runner, data_converter=DATA_CONVERTER)
+    replayer = Replayer(
+        workflows=[workflow],
+        workflow_runner=runner,
+        data_converter=DATA_CONVERTER,
+        interceptors=interceptors,
+    )
     return await replayer.replay_workflow(history_of(file))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_a_recorded_order_replays(file: Path) -> None:
     result = await replay(OrderWorkflow, file, replay_runner())
+
+    assert result.replay_failure is None
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+async def test_an_order_from_before_tracing_was_switched_on_replays(file: Path) -> None:
+    result = await replay(OrderWorkflow, file, production_runner(), [TracingInterceptor()])
 
     assert result.replay_failure is None
 

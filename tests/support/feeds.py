@@ -116,7 +116,7 @@ class FeedProcess:
     async def metric(self, name: str) -> float:
         """The value of a metric without labels."""
         async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
-            text = (await client.get(f"{self.url}/metrics/")).text
+            text = (await client.get(f"{self.url}/metrics")).text
         return next(
             float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")
         )

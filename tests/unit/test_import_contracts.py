@@ -42,6 +42,7 @@ BREAKING: Final[Mapping[str, Mapping[str, str]]] = {
     "sqlalchemy": {"brokerage/storage/bad.py": "import sqlalchemy"},
     "nats": {"streaming/bad.py": "import nats"},
     "httpx": {"workers/bad.py": "import httpx"},
+    "opentelemetry": {"streaming/bad.py": "import opentelemetry"},
     "websockets": {"api/bad.py": "import websockets"},
     "fastapi": {"streaming/bad.py": "import fastapi"},
     "temporalio": {"brokerage/gateway/bad.py": "import temporalio.client"},

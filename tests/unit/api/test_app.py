@@ -224,6 +224,22 @@ async def test_stopping_node_is_not_ready(app: FastAPI, client: AsyncClient) -> 
     assert (await client.get("/readyz")).status_code == 503
 
 
+async def test_node_whose_part_died_is_not_ready_and_ends(
+    app: FastAPI, client: AsyncClient
+) -> None:
+    state: NodeState = app.state  # type: ignore[assignment]
+    state.ready_at = 0.0
+    ended: list[bool] = []
+    state.on_failure = lambda: ended.append(True)
+    before = (await client.get("/readyz")).status_code
+
+    state.fail(RuntimeError("a part died"))
+
+    assert before == 200
+    assert (await client.get("/readyz")).status_code == 503
+    assert ended == [True]
+
+
 async def test_metrics_name_routes_and_never_ids(client: AsyncClient) -> None:
     await client.get(f"/order/{KEY}")
 
