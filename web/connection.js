@@ -1,4 +1,4 @@
-// Whether what is on the screen is the market, said honestly.
+// Whether what is on the screen is the market, and the account as it is, said honestly.
 
 import { setText } from "./elements.js";
 import { time } from "./format.js";
@@ -9,23 +9,33 @@ const SAID = {
   connecting: () => "Connecting",
   live: () => "Live",
   stale: (since) => `Stale: the exchange is silent since ${since}`,
-  reconnecting: (since) => `${navigator.onLine ? "Reconnecting" : "Offline"}: prices are of ${since}`,
-  refused: () => "No prices: the server refused",
+  unsure: (since, part) => `Stale: the server cannot read ${part} since ${since}`,
+  reconnecting: (since, part) => `${navigator.onLine ? "Reconnecting" : "Offline"}: ${part} are of ${since}`,
+  refused: (since, part) => `No ${part}: the server refused`,
 };
 
-/** Keep `target` saying how prices come. */
+/** Keep `target` saying how prices and orders come: of what is not live, prices first. */
 export function showConnection(target) {
-  let since = "";
+  const parts = new Map(["prices", "orders"].map((part) => [part, { state: "off", since: "" }]));
+
   const show = () => {
-    const state = prices.connection();
-    // The moment it began to be untrue stays on the screen: it is how old the prices are.
-    if (state === "live" || !since) since = "";
-    if (state !== "live" && !since) since = time(Date.now());
+    const [name, { state, since }] = [...parts].find(([, { state }]) => state !== "live") ?? ["prices", parts.get("prices")];
     target.dataset.state = state;
-    document.documentElement.dataset.prices = state;
-    setText(target, SAID[state](since));
+    setText(target, SAID[state](since, name));
   };
-  document.addEventListener("prices-state", show);
+  const become = (name, state) => {
+    const part = parts.get(name);
+    // The moment it began to be untrue stays on the screen: it is how old this is.
+    if (part.state === "live" || part.state === "off") part.since = time(Date.now());
+    part.state = state;
+    show();
+  };
+
+  document.addEventListener("prices-state", () => {
+    document.documentElement.dataset.prices = prices.connection();
+    become("prices", prices.connection());
+  });
+  document.addEventListener("orders-state", ({ detail }) => become("orders", detail));
   addEventListener("online", show);
   addEventListener("offline", show);
   show();
