@@ -171,7 +171,7 @@ async def test_the_keyboard_alone_looks_into_an_order_and_cancels_it(
     await cancel.focus()
     await page.keyboard.press("Enter")
 
-    await expect(dialog.locator(".said")).to_have_text("Cancelled")
+    await expect(dialog.locator(".answer")).to_have_text("Cancelled")
     await expect(dialog.get_by_role("button", name="Close")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(button(page, "Details", order)).to_be_focused()
@@ -254,4 +254,4 @@ async def test_a_phone_shows_all_of_an_order_and_cancels_it(
     dialog = await details(page, order)
     await accessible(page)
     await dialog.get_by_role("button", name="Cancel order").click()
-    await expect(dialog.locator(".said")).to_have_text("Cancelled")
+    await expect(dialog.locator(".answer")).to_have_text("Cancelled")

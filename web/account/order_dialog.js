@@ -57,7 +57,7 @@ function oneOrder(id, dialog, app, account) {
   const close = element("button", { type: "button", class: "quiet-button", autofocus: true, click: () => dialog.close() }, "Close");
   const facts = element("dl", { class: "terms" });
   const ids = element("p", { class: "ids" });
-  const said = element("p", { class: "said", role: "status" });
+  const said = element("p", { class: "answer", role: "status" });
   const explanation = element("p", { class: "explanation" });
   const numbers = element("dl", { class: "terms" });
   const events = element("ol", { class: "timeline" });
