@@ -17,6 +17,7 @@ export function mountAccount(app) {
   mountPortfolio(at("portfolio"), app, account);
   tellNews(at("orders"), app, account, showOrder);
 
+  account.addEventListener("told", ({ detail }) => app.orderChanged(detail.order));
   document.addEventListener("order-placed", ({ detail }) => account.merge(detail));
   document.addEventListener("session-changed", ({ detail: { user } }) => (user ? account.start() : account.stop()));
 }
