@@ -135,7 +135,7 @@ async def test_an_order_tells_why_it_waits_and_what_happened_to_it(
 ) -> None:
     order = await placed(scene.alice, TEN)
     page = await desk(page_at, scene)
-    await button(page, "Details", order).focus()
+    await accessible(page)
 
     dialog = await details(page, order)
     await expect(dialog.get_by_role("heading", name="Buy 10 IBM at 1.00")).to_be_visible()

@@ -3,7 +3,7 @@
 import { element, setText } from "../elements.js";
 import { cents, time, whole } from "../format.js";
 import { get } from "../http.js";
-import { keyedList } from "./lists.js";
+import { keyedList, tableHead } from "./lists.js";
 import { pages } from "./reading.js";
 
 const PAGE = 12;
@@ -23,7 +23,7 @@ export function mountExecutions(section, account, showOrder) {
       "table",
       { class: "executions" },
       element("caption", { class: "unseen" }, "Executions, the newest first"),
-      element("thead", {}, element("tr", {}, ...HEADINGS.map(([name, kind]) => element("th", { scope: "col", class: kind }, name)))),
+      tableHead(HEADINGS),
       body,
     ),
     empty,
@@ -47,7 +47,7 @@ const HEADINGS = [
   ["Price", "number"],
   ["Amount", "number"],
   ["Better by", "number"],
-  ["", ""],
+  ["Acts", "unseen"],
 ];
 
 /** One line of the table. */

@@ -1,5 +1,7 @@
 // Showing what changes often: lists whose lines stay where they are, and not more than once a frame.
 
+import { element } from "../elements.js";
+
 /**
  * Keep one element for each item, in the items' order.
  *
@@ -37,6 +39,12 @@ export function keyedList(parent, make, fallback) {
       (heir ?? fallback).focus();
     }
   };
+}
+
+/** The head of a table, of `[text, class]` a column; of class "unseen" only a screen reader has it. */
+export function tableHead(headings) {
+  const cells = headings.map(([text, kind]) => element("th", { scope: "col", class: kind === "unseen" ? null : kind }, element("span", { class: kind === "unseen" ? kind : null }, text)));
+  return element("thead", {}, element("tr", {}, ...cells));
 }
 
 /** Once a frame, however often it is asked for. */

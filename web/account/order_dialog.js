@@ -14,7 +14,7 @@ const EVENTS_MAX = 500;
 const WHY_MS = 5000;
 const READ_PAUSE_MS = 500;
 
-const IN_FORCE = { day: "today", gtc: "until cancelled", ioc: "at once only" };
+const IN_FORCE = { day: "until the end of the day", gtc: "until cancelled", ioc: "at once or not at all" };
 const BY = { you: "you", exchange: "the exchange", sherwood: "Sherwood" };
 
 /** Fill `dialog`; returns what opens it for the order with this id. */

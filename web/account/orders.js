@@ -5,7 +5,7 @@ import { cents, time, whole } from "../format.js";
 import { get } from "../http.js";
 import { cancelAll, cancelOrder } from "./cancelling.js";
 import { choice } from "./choice.js";
-import { keyedList, onceAFrame } from "./lists.js";
+import { keyedList, onceAFrame, tableHead } from "./lists.js";
 import { isOpen } from "./order_book.js";
 import { pages } from "./reading.js";
 import { averageCents, limitWord, orderWords, statusWord } from "./words.js";
@@ -45,7 +45,7 @@ export function mountOrders(section, app, account, showOrder) {
       "table",
       { class: "orders" },
       element("caption", { class: "unseen" }, "Orders, the last placed first"),
-      element("thead", {}, element("tr", {}, ...HEADINGS.map(([name, kind]) => element("th", { scope: "col", class: kind }, name)))),
+      tableHead(HEADINGS),
       body,
     ),
     empty,
@@ -82,7 +82,7 @@ const HEADINGS = [
   ["Limit", "number"],
   ["Average", "number"],
   ["Status", ""],
-  ["", ""],
+  ["Acts", "unseen"],
 ];
 
 /** One line of the table. */

@@ -5,7 +5,7 @@ import { UNKNOWN, cents, signedCents, percent, time, whole } from "../format.js"
 import { get } from "../http.js";
 import { need, subscribe, ticks } from "../prices.js";
 import { choice } from "./choice.js";
-import { keyedList, onceAFrame } from "./lists.js";
+import { keyedList, onceAFrame, tableHead } from "./lists.js";
 import { reader } from "./reading.js";
 import { drawValue } from "./value_chart.js";
 
@@ -73,7 +73,7 @@ export function mountPortfolio(section, app, account) {
       "table",
       { class: "positions" },
       element("caption", { class: "unseen" }, "Positions"),
-      element("thead", {}, element("tr", {}, ...HEADINGS.map(([name, kind]) => element("th", { scope: "col", class: kind }, name)))),
+      tableHead(HEADINGS),
       body,
     ),
     others,
