@@ -27,7 +27,7 @@ export function mountPortfolio(section, app, account) {
 
   const total = element("p", { class: "total" });
   const change = element("p", { class: "change" });
-  const chart = element("div", { class: "value-chart", role: "img" });
+  const chart = element("div", { class: "value-chart", role: "img", "aria-label": "Value over time" });
   const windows = choice("How far back", WINDOWS, shownWindow, (next) => {
     shownWindow = next;
     worth.hurry();
