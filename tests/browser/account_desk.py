@@ -4,11 +4,9 @@ from typing import Any, Final
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, PageAt, sign_in
+from tests.browser.conftest import PageAt, sign_in
 from tests.support.race import Scene
 from tests.support.trading import Order
-
-expect.set_options(timeout=PATIENCE_MS)
 
 AWAY: Final = r"Failed to load resource: .*(ERR_|503)"
 """What Chromium says of an API that is away, or about to go."""
