@@ -1,6 +1,6 @@
 """What Temporal's SDK counts: calls to the server, activities, workflow tasks, slots, the cache.
 
-The SDK counts in its own threads, which cost an order nothing, and shows it on a port of its own.
+The SDK counts in its own threads and shows it on a port of its own.
 That port is a free one on the loopback interface, and `/metrics` of the process hands it on: there
 is one place to scrape, and no second port to configure.
 """
@@ -9,10 +9,17 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from http.client import HTTPConnection
 from typing import Final
 
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import (
+    LoggingConfig,
+    LoggingFormat,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+)
 
 LOOPBACK: Final = "127.0.0.1"
 READ_SECONDS: Final = 2.0
@@ -68,7 +75,9 @@ def _telemetry(port: int) -> TelemetryConfig:
         durations_as_seconds=True,
         histogram_bucket_overrides=dict.fromkeys(TIMED, SECONDS),
     )
-    return TelemetryConfig(metrics=metrics, attach_service_name=False)
+    # Its threads write by themselves: lines of ours have no colours either.
+    logs = replace(LoggingConfig.default, format=LoggingFormat.JSON)
+    return TelemetryConfig(logging=logs, metrics=metrics, attach_service_name=False)
 
 
 def _free_port() -> int:
