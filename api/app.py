@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from api import openapi, prices_stream, simulating
+from api import asyncapi, openapi, prices_stream, simulating
 from api.auth import TokenVerifier
 from api.errors import install_error_handlers
 from api.frame import Frame
@@ -133,4 +133,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(page.router)
     if settings.environment == "development":
         app.include_router(dev.router)
+
+    @app.get("/asyncapi.json", include_in_schema=False)
+    def read_asyncapi() -> dict[str, Any]:
+        return asyncapi.document()
+
     return app

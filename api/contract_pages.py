@@ -9,6 +9,7 @@ from functools import cache
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from api import asyncapi
 from api.app import create_app
 from brokerage.runtime.settings import Settings
 
@@ -20,9 +21,14 @@ def described_app() -> FastAPI:
     return create_app(Settings(environment="development", token_secret=secret))
 
 
-def openapi() -> str:
+def openapi_text() -> str:
     """The OpenAPI document, as text."""
     return _text(described_app().openapi())
+
+
+def asyncapi_text() -> str:
+    """The AsyncAPI document, as text."""
+    return _text(asyncapi.document())
 
 
 def _text(document: dict[str, object]) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import Path
 from pydantic import BaseModel
 
+from api.components import ref, schema_of
 from api.schemas import ORDER_ID_EXAMPLE
 from brokerage.contracts.problems import PROBLEMS
 
@@ -60,7 +61,6 @@ KEY_PARAMETER: Final = {
 }
 BEARER: Final[list[dict[str, list[str]]]] = [{"bearer": []}]
 BEARER_OR_TICKET: Final[list[dict[str, list[str]]]] = [*BEARER, {"ticket": []}]
-REF: Final = "#/components/{kind}/{name}"
 PROBLEM_JSON: Final = "application/problem+json"
 
 # The format is only told: what is no UUID is answered like an order that is not there.
@@ -96,15 +96,8 @@ def headers(*names: str) -> dict[str, Any]:
 
 def body(model: type[BaseModel], *parameters: dict[str, Any]) -> dict[str, Any]:
     """The request body that a route reads by hand, and headers likewise."""
-    schema = model.model_json_schema(ref_template=REF.format(kind="schemas", name="{model}"))
-    described: dict[str, Any] = {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
-    }
+    content = {"application/json": {"schema": schema_of(model)}}
+    described: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
     if parameters:
         described["parameters"] = list(parameters)
     return described
-
-
-def ref(kind: str, name: str) -> dict[str, str]:
-    """A reference to one of the components."""
-    return {"$ref": REF.format(kind=kind, name=name)}

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from temporalio.service import RPCError
@@ -156,15 +157,14 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods_at(request: Request) -> list[str]:
-    """Every method of an address: the framework names those of one route only."""
-    return [
-        method
-        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
-        if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL
-            for route in request.app.routes
-        )
-    ]
+    """Every method of an address: the framework names those of one route only.
+
+    `/order/preview` is no order: where routes name the address itself, only they count.
+    """
+    routes = [context.original_route for context in iter_route_contexts(request.app.routes)]
+    found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    named = [route for route in found if getattr(route, "path", None) == request.url.path]
+    return sorted({method for one in named or found for method in getattr(one, "methods", ())})
 
 
 async def _away(request: Request, error: Exception) -> Response:

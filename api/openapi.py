@@ -13,12 +13,11 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 
 from api.auth import current_operator, current_user
-from api.documentation import BEARER, BEARER_OR_TICKET, PROBLEM_JSON, REF, headers, problems, ref
+from api.components import Object, example_of, flat, ref, rename, schemas_of
+from api.documentation import BEARER, BEARER_OR_TICKET, PROBLEM_JSON, headers, problems
 from api.order_stream import stream_user
 from api.schemas import ProblemBody
 from brokerage.contracts.problems import PROBLEMS, problem
-
-Object = dict[str, Any]
 
 DESCRIPTION: Final = """\
 Orders, live prices and portfolios. Money is whole cents, shares are whole shares, times are RFC
@@ -109,8 +108,6 @@ HEADERS: Final = {
         "RFC 6750.", {"type": "string"}, 'Bearer error="invalid_token"', required=True
     ),
 }
-SUFFIX: Final = "Body"
-"""What models of bodies are called here and not outside: `OrderBody` is the schema `Order`."""
 
 
 def operation_id(route: APIRoute) -> str:
@@ -125,7 +122,7 @@ def complete(document: Object, routes: Sequence[BaseRoute]) -> None:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     # As it is read: what comes with some codes only is not required.
-    schemas |= _flat(ProblemBody.model_json_schema(ref_template=_pointer("{model}")))
+    schemas |= schemas_of(ProblemBody)
     security = dict(_security(routes))
     for path, method, operation in operations(document):
         # FastAPI's guess, for every route with a parameter; what is true is said by the routes.
@@ -134,7 +131,7 @@ def complete(document: Object, routes: Sequence[BaseRoute]) -> None:
         operation.setdefault("security", security.get((method, path), []))
         _hoist(operation, schemas)
         _complete_responses(operation)
-    _rename(document, schemas)
+    rename(document)
     document["components"] |= {
         "headers": HEADERS,
         "securitySchemes": SECURITY_SCHEMES,
@@ -153,29 +150,6 @@ def operations(document: Object) -> Iterator[tuple[str, str, Object]]:
     for path, by_method in document["paths"].items():
         for method, operation in by_method.items():
             yield path, method.upper(), operation
-
-
-def example_of(schema: Object, schemas: Mapping[str, Object]) -> Any:
-    """An example of what fits `schema`, put together from those of its parts.
-
-    Raises ValueError where a part has none: who reads the document would be left to guess.
-    """
-    match schema:
-        case {"examples": [first, *_]}:
-            return first
-        case {"$ref": name}:
-            return example_of(schemas[name.rpartition("/")[2]], schemas)
-        case {"const": value} | {"enum": [value, *_]}:
-            return value
-        case {"anyOf": [first, *_]}:
-            return example_of(first, schemas)
-        case {"type": "object", "properties": properties}:
-            return {name: example_of(one, schemas) for name, one in properties.items()}
-        case {"type": "array", "items": items}:
-            return [example_of(items, schemas)]
-        case {"type": "boolean"}:
-            return True
-    raise ValueError(f"no example: {schema}")
 
 
 def _security(routes: Sequence[BaseRoute]) -> Iterator[tuple[tuple[str, str], list[Object]]]:
@@ -198,15 +172,10 @@ def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
 def _hoist(operation: Object, schemas: Object) -> None:
     """Move the models of a request among the components."""
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        for name, schema in _flat(content["schema"]).items():
+        for name, schema in flat(content["schema"]).items():
             if schemas.setdefault(name, schema) != schema:
                 raise ValueError(f"two schemas are called {name}")
         content["schema"] = ref("schemas", content["schema"]["title"])
-
-
-def _flat(schema: Object) -> Object:
-    """A model's schema and those it refers to, by name."""
-    return {**schema.pop("$defs", {}), schema["title"]: schema}
 
 
 def _complete_responses(operation: Object) -> None:
@@ -217,32 +186,6 @@ def _complete_responses(operation: Object) -> None:
         told = operation["security"] and (status.startswith("2") or status == "429")
         names = ("X-Request-Id", *(RATE_HEADERS if told else ()))
         response["headers"] = response.get("headers", {}) | headers(*names)
-
-
-def _rename(document: Object, schemas: Object) -> None:
-    """Call the schemas of bodies what outside they are."""
-    names = {name: name.removesuffix(SUFFIX) for name in schemas}
-    if len(set(names.values())) < len(names):
-        raise ValueError(f"two schemas have one name without `{SUFFIX}`")
-    renamed = {names[name]: schema | {"title": names[name]} for name, schema in schemas.items()}
-    document["components"]["schemas"] = dict(sorted(renamed.items()))
-    references = {_pointer(old): _pointer(new) for old, new in names.items()}
-    for node in _objects(document):
-        if node.get("$ref") in references:
-            node["$ref"] = references[node["$ref"]]
-
-
-def _pointer(schema: str) -> str:
-    return REF.format(kind="schemas", name=schema)
-
-
-def _objects(node: Any) -> Iterator[Object]:
-    if isinstance(node, dict):
-        yield node
-    for child in (
-        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    ):
-        yield from _objects(child)
 
 
 def _json_contents(operation: Object) -> Iterator[Object]:

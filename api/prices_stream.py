@@ -117,6 +117,8 @@ class PriceStreams:
             if isinstance(error, ProblemError):
                 hub_metrics.REFUSED.labels(error.code).inc()
                 response = error.response()
+                if response.status_code == 405:
+                    response.headers["allow"] = "GET, POST"
             else:
                 response = failure_response(error, scope, request_id)
             response.headers["x-request-id"] = request_id.decode()

@@ -10,7 +10,8 @@ from tests.faults import crash_page
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
-    "openapi.json": contract_pages.openapi,
+    "openapi.json": contract_pages.openapi_text,
+    "asyncapi.json": contract_pages.asyncapi_text,
     "problems.md": problems_page.page,
     "crash-points.md": crash_page.page,
 }

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from api.auth import CurrentUser
 from api.documentation import TOKEN_PROBLEMS, SymbolName, problems
 from api.errors import ProblemError
+from api.stream_schemas import TickBody
 from api.symbols import check_loaded, check_traded
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.last_price import LastPrices
@@ -22,17 +23,9 @@ PAGE_MAX: Final = 10_000
 router = APIRouter(tags=["prices"])
 
 
-class SymbolItem(BaseModel):
+class SymbolItem(TickBody):
     """The last tick of a symbol, and its name. All but the two are null if it never traded."""
 
-    symbol: str = Field(examples=["META"])
-    priceInCents: int | None = Field(examples=[52210])
-    openInCents: int | None = Field(examples=[52040])
-    highInCents: int | None = Field(examples=[52260])
-    lowInCents: int | None = Field(examples=[52010])
-    volume: int | None = Field(examples=[148200])
-    at: str | None = Field(examples=["2026-11-23T14:30:00.125Z"])
-    v: int | None = Field(examples=[68719481109])
     name: str = Field(examples=["Meta Platforms"])
 
 

@@ -1,6 +1,7 @@
 """Clients that nobody here wrote, each held as its users would hold it, recording what it hears."""
 
 import asyncio
+import fcntl
 import json
 import re
 import signal
@@ -23,6 +24,7 @@ from tests.support.programs import CannotRun, chromium, found
 from tests.support.running import ROOT, inherited
 
 HERE: Final = Path(__file__).parent
+MODULES: Final = HERE / "node_modules"
 RETURN_SECONDS: Final = 1.0
 INSTALL_SECONDS: Final = 120.0
 KINDS: Final = ("hello", "prices", "stale", "live")
@@ -184,13 +186,18 @@ def page_script() -> str:
 
 async def installed(npm: str) -> None:
     """Install what `package-lock.json` says. Raises `CannotRun`."""
-    if (HERE / "node_modules" / "eventsource").exists():
-        return
+    wanted = json.loads((HERE / "package.json").read_text())["dependencies"]
     try:
-        async with asyncio.timeout(INSTALL_SECONDS):
-            await run((npm, "ci", "--no-audit", "--no-fund"), environment=inherited(), folder=HERE)
+        # `npm ci` begins by removing all there is: one process of tests at a time.
+        with (HERE / "package-lock.json").open() as lock:
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            if all((MODULES / name).exists() for name in wanted):
+                return
+            command = (npm, "ci", "--no-audit", "--no-fund")
+            async with asyncio.timeout(INSTALL_SECONDS):
+                await run(command, environment=inherited(), folder=HERE)
     except (StackError, TimeoutError) as error:
-        raise CannotRun(f"npm could not install eventsource: {error}") from error
+        raise CannotRun(f"npm could not install {', '.join(wanted)}: {error}") from error
 
 
 @asynccontextmanager

@@ -348,6 +348,7 @@ async def test_stream_is_opened_by_get_and_post_only(node: Node) -> None:
         answer = await client.put("/subscribe", json={"symbols": ["AAPL"]})
 
     assert (answer.status_code, answer.json()["code"]) == (405, "method-not-allowed")
+    assert answer.headers["allow"] == "GET, POST"
 
 
 async def test_changed_stream_shows_the_new_symbols_and_no_others(

@@ -55,10 +55,16 @@ def assert_problem(response: Response, code: str) -> dict[str, Any]:
 
 async def test_unknown_address_and_method_are_problems(client: AsyncClient) -> None:
     assert_problem(await client.get("/nowhere"), "not-found")
-    refused = await client.put("/orders")
-
-    assert_problem(refused, "method-not-allowed")
-    assert refused.headers["allow"] == "DELETE, GET"
+    # `/order/preview` is none of the orders that `/order/{order_id}` names.
+    for path, allowed in (
+        ("/orders", "DELETE, GET"),
+        ("/order/preview", "POST"),
+        ("/ops/dead-letters/replay", "POST"),
+        (f"/order/{KEY}", "DELETE, GET"),
+    ):
+        refused = await client.put(path)
+        assert_problem(refused, "method-not-allowed")
+        assert refused.headers["allow"] == allowed
 
 
 @pytest.mark.parametrize(
