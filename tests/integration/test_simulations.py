@@ -84,11 +84,21 @@ class Seen:
 Outcomes = dict[str, Seen | Exception]
 
 
+async def asked(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """The answer; an AssertionError where there is none: an idle connection may be closed by the
+    server in the moment it is used.
+    """
+    try:
+        return await ask()
+    except httpx.TransportError as error:
+        raise AssertionError(repr(error)) from error
+
+
 async def answered(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
     """The answer, asked for again where the machine is too busy."""
 
     async def attempt() -> httpx.Response:
-        answer = await ask()
+        answer = await asked(ask)
         assert answer.status_code != 503, answer.text
         return answer
 
@@ -106,7 +116,7 @@ async def cancel(alice: Account, order: Order) -> httpx.Response:
     """The answer to a cancel, sent again as long as it is not on record: a second one counts."""
 
     async def attempt() -> httpx.Response:
-        answer = await alice.http.delete(f"/order/{order['id']}")
+        answer = await asked(lambda: alice.http.delete(f"/order/{order['id']}"))
         if answer.status_code == 503:
             assert (await read(alice, order["id"]))["version"] > order["version"], answer.text
         return answer
