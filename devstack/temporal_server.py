@@ -17,11 +17,12 @@ SEARCH_ATTRIBUTES: Final = ("UserId", "Symbol", "Side", "OrderType", "OrderStatu
 # second. Only the transfer queue stands between an order and its worker; the others keep their
 # pace, because a load for every task costs an eighth of the server's processor time
 # (docs/decisions/0007-temporal-settings.md). The other limits are sized for many tenants and would
-# be hit by one busy machine.
+# be hit by one busy machine; and a backlog that is told once a minute is told too late.
 DYNAMIC_CONFIG: Final = {
     "history.transferProcessorMaxPollRPS": 1_000,
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,
+    "matching.backlogMetricsEmitInterval": "10s",
     "frontend.rps": 100_000,
     "frontend.namespaceRPS": 100_000,
     "frontend.namespaceCount": 100_000,

@@ -1,44 +1,22 @@
 """The page of metrics is what a running stack exports, and no label of them is an id."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from devstack.stack import DevStack
 from tests.support.accounts import Account
 from tests.support.eventually import eventually
-from tests.support.metrics import Family, exported, exported_by_kind
+from tests.support.metrics import PAGE, Family, Row, documented, exported, exported_by_kind
 from tests.support.trading import MARKET, RESTING, ended, place, placed
 
-PAGE = Path(__file__).parents[2] / "docs" / "telemetry.md"
-ROW = re.compile(r"^\| `(\w+)`( †)? \| (\w+) \|([\w, ]*)\| ([\w ]+) \| (.+) \|$", re.MULTILINE)
 KINDS = {"api", "orders", "gateway", "feed", "executions", "exchange"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A metric as the page has it; one that appears with its first event need not be there."""
-
-    name: str
-    awaited: bool
-    type: str
-    labels: frozenset[str]
-    kinds: frozenset[str]
-
-
-def _rows() -> Iterator[Row]:
-    for name, first, kind, labels, processes, _ in ROW.findall(PAGE.read_text()):
-        named = frozenset(label.strip() for label in labels.split(",") if label.strip())
-        yield Row(name, bool(first), kind, named, frozenset(processes.split()))
 
 
 @pytest.fixture(scope="module")
 def page() -> dict[str, Row]:
     """The page's rows, by metric."""
-    rows = list(_rows())
+    rows = list(documented())
     assert len(rows) == len({row.name for row in rows}), "a metric has two rows"
     assert len(rows) == PAGE.read_text().count("\n| `"), "a row that cannot be read"
     assert {kind for row in rows for kind in row.kinds} == KINDS

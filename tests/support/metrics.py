@@ -1,7 +1,9 @@
-"""What a process exports, as a scraper reads it."""
+"""What a process exports, as a scraper reads it, and what the page of metrics says of it."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,6 +13,26 @@ from devstack.stack import DevStack
 
 LIBRARIES = ("python_", "process_")
 """Prefixes of what Python's client exports by itself."""
+PAGE = Path(__file__).parents[2] / "docs" / "telemetry.md"
+ROW = re.compile(r"^\| `(\w+)`( †)? \| (\w+) \|([\w, ]*)\| ([\w ]+) \| (.+) \|$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric as the page has it; one that appears with its first event need not be there."""
+
+    name: str
+    awaited: bool
+    type: str
+    labels: frozenset[str]
+    kinds: frozenset[str]
+
+
+def documented() -> Iterator[Row]:
+    """Every row of the page."""
+    for name, first, kind, labels, processes, _ in ROW.findall(PAGE.read_text()):
+        named = frozenset(label.strip() for label in labels.split(",") if label.strip())
+        yield Row(name, bool(first), kind, named, frozenset(processes.split()))
 
 
 @dataclass

@@ -139,9 +139,10 @@ def test_a_process_may_do_nothing_that_it_does_not_need(name: str) -> None:
 def test_a_process_has_the_time_to_finish_what_it_began(name: str) -> None:
     pod = PODS[name]["spec"]
     [container] = pod["containers"]
-    sleeps = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {"seconds": 0})
+    given = {each["name"]: each.get("value") for each in container.get("env", [])}
+    unready = float(given.get("SHERWOOD_DRAIN_SECONDS", 0))
 
-    needed = sleeps["seconds"] + FINISH_SECONDS[name] + CLOSING_SECONDS
+    needed = unready + FINISH_SECONDS[name] + CLOSING_SECONDS
     assert pod["terminationGracePeriodSeconds"] > needed
 
 
