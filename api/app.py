@@ -26,6 +26,7 @@ from api.routes import (
     ops,
     ops_books,
     ops_dead_letters,
+    ops_doctor,
     ops_kill_switch,
     ops_orders,
     ops_risk,
@@ -127,6 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(ops_orders.router)
     app.include_router(ops_risk.router)
     app.include_router(ops_dead_letters.router)
+    app.include_router(ops_doctor.router)
     app.include_router(ops_kill_switch.router)
     app.include_router(reconciliation.router)
     app.include_router(health.router)

@@ -74,7 +74,13 @@ class Session:
             name = "_".join(map(str, first["loc"])).upper()
             self._fail(ExitCode.USAGE, "settings", f"SHERWOOD_{name}: {first['msg']}", cause=error)
 
-    def run(self, work: Callable[[Sherwood], Awaitable[T]], *, needs_user: bool = True) -> T:
+    def run(
+        self,
+        work: Callable[[Sherwood], Awaitable[T]],
+        *,
+        needs_user: bool = True,
+        policy: RetryPolicy | None = None,
+    ) -> T:
         """Return what `work` returns; leave the command with an exit code if it fails."""
         auth = auth_of(self._settings, self._user, self._scope)
         if auth is None and needs_user:
@@ -89,7 +95,7 @@ class Session:
             async with Sherwood(
                 self.base_url,
                 auth=auth,
-                policy=self._wiring.policy,
+                policy=policy or self._wiring.policy,
                 on_retry=self._note_retry,
                 sleep=self._wiring.sleep,
                 http_transport=self._wiring.http_transport,

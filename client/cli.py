@@ -9,6 +9,7 @@ from client import ops, ops_dead_letters
 from client.account import portfolio, portfolio_history, token
 from client.asking import clock, why
 from client.disarming import cancel_after
+from client.doctor import doctor
 from client.events import events
 from client.executions import executions
 from client.exit_codes import MEANINGS
@@ -37,6 +38,7 @@ PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
     "Trading": (buy, sell, preview, cancel, cancel_after, orders, why, events, executions),
     "Market": (symbols, watch, bars, clock),
     "Account": (portfolio, portfolio_history, holds, token),
+    "Operating": (doctor,),
 }
 OPERATING: Final[Sequence[Callable[..., None]]] = (
     *(order, risk, queries, timeline, verify, error_account),

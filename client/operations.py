@@ -6,10 +6,14 @@ from typing import Any, Literal
 from urllib.parse import quote
 from uuid import UUID
 
+import msgspec
+
 from client._answers import read
 from client._transport import Transport
 from client.acts import ActPage
 from client.dead_letters import DeadLetterOperations
+from client.errors import Unavailable
+from client.findings import Diagnosis, Readiness
 from client.kill_switch import KillSwitchOperations
 from client.models import Answer
 from client.order_trail import TrailOperations
@@ -135,6 +139,19 @@ class Operations:
     async def risk(self) -> Risk:
         """Return what is at risk now, by cause."""
         return read(await self._transport.request("GET", "/ops/risk"), Risk)
+
+    async def readiness(self) -> Readiness:
+        """Return whether this node takes requests; needs no token."""
+        try:
+            return read(await self._transport.request("GET", "/readyz"), Readiness)
+        except Unavailable as error:
+            if "parts" not in error.extra:
+                raise  # somebody else's 503: of a proxy, or about a token
+            return msgspec.convert(error.extra | {"ok": False}, Readiness)
+
+    async def doctor(self) -> Diagnosis:
+        """Return what is wrong behind the API, and how to mend it; answered whatever is away."""
+        return read(await self._transport.request("GET", "/ops/doctor"), Diagnosis)
 
     async def acts(
         self, *, subject: str | None = None, limit: int | None = None, cursor: str | None = None

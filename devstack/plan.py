@@ -86,6 +86,8 @@ class Plan:
                 known[variable] = self._own_address(name, ports[name])
         if "exchange" in ports:
             known["SHERWOOD_EXCHANGE_URL"] = f"http://{HOST}:{ports['exchange']}"
+        if "nats-monitor" in ports:
+            known["SHERWOOD_NATS_MONITOR_URL"] = f"http://{HOST}:{ports['nats-monitor']}"
         if "temporal-ui" in ports:
             known["SHERWOOD_TEMPORAL_UI_URL"] = f"http://{HOST}:{ports['temporal-ui']}"
         if "api" in ports:

@@ -14,6 +14,8 @@ class Settings(BaseSettings):
     environment: Literal["development", "production"] = "production"
     database_url: str = "postgresql://sherwood@127.0.0.1:5433/sherwood"
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_monitor_url: str | None = None
+    """Where a NATS server tells its settings (`http:`); only `sherwood doctor` looks there."""
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
     exchange_url: str = "http://127.0.0.1:8100"

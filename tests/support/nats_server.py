@@ -19,12 +19,17 @@ class NatsServer:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
+        self._monitor_port = free_port()
+        self.monitor_url = f"http://127.0.0.1:{self._monitor_port}"
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Return when it takes connections."""
-        options = ("-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder))
+        options = (
+            *("-a", "127.0.0.1", "-p", str(self.port), "-m", str(self._monitor_port)),
+            *("-js", "-sd", str(self._folder)),
+        )
         self._process = await spawn.spawn(
             (str(binary()), *options),
             environment=inherited(),
