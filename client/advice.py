@@ -9,8 +9,6 @@ def advice_of(error: SherwoodError) -> str | None:
     match error:
         case Problem(order=order) if order is not None:
             return f"{order.id}  {order_line(order)}"
-        case Problem(extra={"advice": str(advice)}):
-            return advice
         case OutcomeUnknown():
             return f"find out, without placing twice: the same command with --key {error.key}"
         case Unreachable():
@@ -27,4 +25,6 @@ def advice_of(error: SherwoodError) -> str | None:
             return "a token for it: `sherwood token USER --operator`, or --user USER"
         case NotAuthorised():
             return "a new token: `sherwood token USER`, or let --user USER fetch one"
+        case Problem(extra={"advice": str(advice)}):
+            return advice
     return None

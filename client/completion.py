@@ -22,7 +22,6 @@ from client.sherwood import Sherwood
 Found = TypeVar("Found")
 
 DEADLINE_SECONDS: Final = 0.7
-ONCE: Final = RetryPolicy(attempts_max=1)
 ORDERS_MAX: Final = 50
 
 
@@ -63,7 +62,7 @@ def _asked(
             Sherwood(
                 settings.base_url,
                 auth=auth_of(settings, context.params.get("user")),
-                policy=ONCE,
+                policy=RetryPolicy(attempts_max=1),
                 http_transport=wiring.http_transport,
             ) as sherwood,
         ):

@@ -15,7 +15,6 @@ from client.ops import operator_session
 from client.render import show_line
 from client.retry import RetryPolicy
 
-ONCE: Final = RetryPolicy(attempts_max=1)
 _STYLES: Final = {"ok": "green", "wrong": "bold red"}
 
 
@@ -28,7 +27,7 @@ def doctor(context: typer.Context, user: UserOption = None, as_json: JsonOption 
     items = session.run(
         lambda sherwood: examine(sherwood, session.base_url, lambda: datetime.now(UTC)),
         needs_user=False,
-        policy=ONCE,
+        policy=RetryPolicy(attempts_max=1),
     )
     wrong = sum(one.verdict == "wrong" for one in items)
     if as_json:

@@ -75,7 +75,7 @@ def _figure(console: Console, title: str, at: Sequence[datetime]) -> Any:
 def _finish(console: Console, figure: Any, low_cents: int, high_cents: int) -> None:
     amounts = _spread(low_cents, high_cents, TICKS_UP)
     figure.ruler("y").ticks(amounts, [format_dollars(amount) for amount in amounts])
-    console.print(Text.from_ansi(figure.build().string()), soft_wrap=True)
+    console.print(Text.from_ansi(figure.build().string().rstrip("\n")), soft_wrap=True)
 
 
 def _spread(first: int, last: int, count: int) -> list[int]:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from api import contract_pages, problems_page
+from client import reference
 from tests.faults import crash_page
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "command-reference.md": reference.page,
     "openapi.json": contract_pages.openapi_text,
     "asyncapi.json": contract_pages.asyncapi_text,
     "problems.md": problems_page.page,

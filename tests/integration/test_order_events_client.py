@@ -1,23 +1,17 @@
-"""The Python client and the command follow the log of a real server; the documentation's example
-does what it says.
-"""
+"""The Python client and the command follow the log of a real server."""
 
 import asyncio
 import json
-import re
 import sys
-import textwrap
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import client.order_events
 from client.auth import BearerToken
 from client.errors import Refused
-from client.order_events import Heartbeat, OrderEvent, OrderEventStream
+from client.order_events import Heartbeat, OrderEvent
 from client.sherwood import Sherwood
 from devstack.stack import DevStack
 from tests.support.accounts import Account
@@ -52,59 +46,6 @@ async def test_stream_pages_and_past_portfolio_tell_the_same_log(
     with pytest.raises(Refused) as refused:
         await sherwood.portfolio(as_of_seq=3)
     assert refused.value.extra["lastSeq"] == 2
-
-
-class Enough(Exception):
-    """The example has shown what it can."""
-
-
-async def test_example_of_the_documentation_follows_what_happens(
-    stack: DevStack, alice: Account
-) -> None:
-    printed: list[tuple[object, ...]] = []
-    follows = asyncio.Event()
-
-    class Noted(Sherwood):
-        def follow_orders(self, after: int | None = None) -> OrderEventStream:
-            follows.set()
-            return super().follow_orders(after)
-
-    def note(*said: object) -> None:
-        printed.append(said)
-        if said == ("everything is told up to", 2):
-            raise Enough
-
-    scope: dict[str, Any] = {"aclosing": aclosing, "print": note, **vars(client.order_events)}
-    exec(f"async def example(sherwood):\n{example()}", scope)
-    async with (
-        asyncio.timeout(30),
-        Noted(stack.api_url, auth=BearerToken(alice.token)) as sherwood,
-        asyncio.TaskGroup() as tasks,
-    ):
-        tasks.create_task(until_enough(scope["example"](sherwood)))
-        await follows.wait()
-        await place_resting(alice.http)
-
-    assert [said[:3] for said in printed if said[0] in (1, 2)] == [
-        (1, "placed", "pending"),
-        (2, "submitted", "submitted"),
-    ]
-
-
-def example() -> str:
-    """The example of `docs/client.md`, indented as it is there."""
-    text = (ROOT / "docs" / "client.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    found = [block for block in blocks if "follow_orders" in block]
-    assert len(found) == 1
-    return textwrap.indent(textwrap.dedent(found[0]), "    ")
-
-
-async def until_enough(running: Any) -> None:
-    try:
-        await running
-    except Enough:
-        return
 
 
 async def test_command_prints_what_happened_and_what_happens(

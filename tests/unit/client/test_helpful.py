@@ -56,9 +56,13 @@ def test_advice_that_cannot_be_had_leaves_the_refusal_as_it_is(
 @pytest.mark.parametrize(
     ("answer", "advice"),
     [
-        (problem(401, "token-expired"), "export SHERWOOD_TOKEN=$(sherwood token USER)"),
+        (
+            problem(401, "token-expired", advice="Get a new one."),
+            "export SHERWOOD_TOKEN=$(sherwood token USER)",
+        ),
         (problem(401, "token-invalid"), "a new token: `sherwood token USER`"),
-        (problem(403, "operator-only"), "`sherwood token USER --operator`"),
+        (problem(403, "operator-only", advice="Use another."), "`sherwood token USER --operator`"),
+        (problem(409, "in-the-way", advice="Wait for it."), "Wait for it."),
         (httpx.ConnectError("refused"), "`make up` starts one here"),
     ],
 )
