@@ -119,21 +119,31 @@ Trader = Callable[..., Awaitable[Page]]
 
 @pytest.fixture
 async def trader(page_at: PageAt) -> Trader:
-    """Opens the page as a new user who has just signed in; options as of `page_at`."""
+    """Opens the page as a new user who has just signed in and chosen SPY, of which they have some;
+    options as of `page_at`.
+    """
 
     async def opened(**options: Any) -> Page:
         page = await page_at("/", **options)
         await sign_in(page, f"user-{uuid4().hex[:12]}")
+        await choose(page, "SPY")
         return page
 
     return opened
 
 
 async def sign_in(page: Page, user: str) -> None:
-    """Sign in, as a person does; return when prices are live."""
+    """Sign in, as a person does; return when prices are live and shown."""
     await page.get_by_label("Your name").fill(user)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.locator("#connection")).to_have_text("Live")
+    await expect(page.locator("#watch-list tr.selected .figures b")).not_to_be_empty()
+
+
+async def choose(page: Page, symbol_or_name: str) -> None:
+    """Put a symbol on the watch list, if it is not there, and make it the chosen one."""
+    await page.get_by_label("Add a symbol").fill(symbol_or_name)
+    await page.get_by_label("Add a symbol").press("Enter")
 
 
 async def accessible(page: Page) -> None:

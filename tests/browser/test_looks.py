@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import DESK, PHONE, PICTURES, PageAt, Theme, accessible, sign_in
+from tests.browser.conftest import DESK, PHONE, PICTURES, PageAt, Theme, accessible, choose, sign_in
 from tests.support.eventually import eventually
 from tests.support.running import ROOT
 
@@ -37,6 +37,7 @@ async def test_the_desk_is_accessible_fits_and_has_its_picture_taken(
 ) -> None:
     page = await page_at("/", size=size, theme=theme)
     await sign_in(page, "robin")
+    await choose(page, "SPY")
     await trade(page)
 
     await accessible(page)
@@ -53,12 +54,12 @@ async def test_the_desk_is_accessible_fits_and_has_its_picture_taken(
 async def trade(page: Page) -> None:
     """One order that fills, and one that waits."""
     ticket = page.get_by_role("region", name="Order ticket")
-    await ticket.get_by_role("button", name=re.compile("^Buy 10 ")).click()
+    await ticket.get_by_role("button", name="Buy 10 SPY").click()
     await expect(ticket.get_by_text(re.compile("^Order [0-9a-f]{8}"))).to_be_visible()
     await ticket.get_by_text("Limit", exact=True).click()
     await ticket.get_by_label("Limit price in $").fill("150.00")
     await expect(ticket.get_by_text("Estimated cost")).to_be_visible()
-    await ticket.get_by_role("button", name=re.compile("^Buy 10 ")).click()
+    await ticket.get_by_role("button", name="Buy 10 SPY").click()
     await expect(ticket.get_by_text(re.compile(r"at \$150.00: submitted"))).to_be_visible()
 
 

@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Trader
+from tests.browser.conftest import Trader, choose
 from tests.support.eventually import eventually
 
 A_PRICE = re.compile(r"^[\d,]+\.\d\d$")
@@ -15,10 +15,14 @@ async def watched(page: Page) -> list[str]:
     return await page.locator("#watch-list .symbol b").all_inner_texts()
 
 
-async def add(page: Page, text: str) -> None:
-    """Type into the field of the watch list and press Enter."""
-    await page.get_by_label("Add a symbol").fill(text)
-    await page.get_by_label("Add a symbol").press("Enter")
+async def unwatched(page: Page) -> tuple[str, str]:
+    """A symbol that is not on the watch list, and its name."""
+    known = [
+        (await option.get_attribute("value") or "", await option.text_content() or "")
+        for option in await page.locator("#symbols option").all()
+    ]
+    there = await watched(page)
+    return next(one for one in known if one[0] not in there)
 
 
 async def test_prices_move(trader: Trader) -> None:
@@ -34,13 +38,14 @@ async def test_a_symbol_added_by_its_name_has_a_price_at_once_on_the_same_stream
     trader: Trader,
 ) -> None:
     page = await trader()
+    symbol, name = await unwatched(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
 
-    await add(page, "eBay")
+    await choose(page, name)
 
     line = page.locator("#watch-list tr.selected")
-    await expect(line.locator("b").first).to_have_text("EBAY")
+    await expect(line.locator("b").first).to_have_text(symbol)
     await expect(line.locator(".figures b")).to_have_text(A_PRICE)
     assert any(one.startswith("PATCH ") for one in asked)
     assert not any(one.endswith("/subscribe") for one in asked)
@@ -48,7 +53,8 @@ async def test_a_symbol_added_by_its_name_has_a_price_at_once_on_the_same_stream
 
 async def test_the_list_is_the_users_and_is_there_again(trader: Trader) -> None:
     page = await trader()
-    await add(page, "EBAY")
+    symbol, _ = await unwatched(page)
+    await choose(page, symbol)
     before = await watched(page)
 
     await page.reload()
@@ -60,7 +66,7 @@ async def test_what_is_traded_nowhere_is_refused_with_its_name(trader: Trader) -
     page = await trader()
     before = await watched(page)
 
-    await add(page, "Xyzzy")
+    await choose(page, "Xyzzy")
 
     await expect(page.locator("#watch-said")).to_have_text("Nothing called “Xyzzy” is traded here.")
     assert await watched(page) == before
@@ -68,17 +74,18 @@ async def test_what_is_traded_nowhere_is_refused_with_its_name(trader: Trader) -
 
 async def test_arrows_move_enter_chooses_and_delete_removes(trader: Trader) -> None:
     page = await trader()
+    chart = page.get_by_role("region", name="Chart")
     first, second, third, *rest = await watched(page)
-    await page.locator("#watch-list tr.selected .symbol").focus()
+    await page.locator("#watch-list .symbol").first.click()
 
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("heading", name=second, exact=True)).to_be_visible()
+    await expect(chart.get_by_role("heading", name=second, exact=True)).to_be_visible()
 
     await page.keyboard.press("Delete")
     await expect(page.locator("#watch-list .symbol b")).to_have_text([first, third, *rest])
     await expect(page.locator("#watch-list .symbol").nth(1)).to_be_focused()
-    await expect(page.get_by_role("heading", name=third, exact=True)).to_be_visible()
+    await expect(chart.get_by_role("heading", name=third, exact=True)).to_be_visible()
 
 
 async def test_the_chart_has_the_history_and_the_live_price_continues_it(trader: Trader) -> None:

@@ -9,6 +9,12 @@ from tests.browser.conftest import Trader
 from tests.support.accounts import account
 
 REFUSED = r"status of 422"
+AN_ORDER = re.compile("^Order [0-9a-f]{8}, ")
+
+
+def ticket_of(page: Page) -> Locator:
+    """The order ticket: other parts of the page tell of orders too."""
+    return page.get_by_role("region", name="Order ticket")
 
 
 async def orders_of(page: Page, stack: DevStack) -> list[str]:
@@ -21,35 +27,36 @@ async def orders_of(page: Page, stack: DevStack) -> list[str]:
 
 async def test_a_market_order_fills(trader: Trader) -> None:
     page = await trader()
-    ticket = page.get_by_role("region", name="Order ticket")
+    ticket = ticket_of(page)
     await expect(ticket.get_by_text("Estimated cost")).to_be_visible()
 
-    await ticket.get_by_role("button", name=re.compile("^Buy 10 ")).click()
+    await ticket.get_by_role("button", name="Buy 10 SPY").click()
 
     await expect(ticket.get_by_text(re.compile(r"^Buy 10 \S+ at the market: "))).to_be_visible()
 
 
 async def test_a_second_click_is_visibly_the_same_order(trader: Trader, stack: DevStack) -> None:
     page = await trader()
-    buy = page.get_by_role("button", name=re.compile("^Buy 10 "))
+    ticket = ticket_of(page)
+    buy = ticket.get_by_role("button", name="Buy 10 SPY")
 
     await buy.dblclick()
-    await expect(page.get_by_text(re.compile("^Order [0-9a-f]{8}"))).to_be_visible()
+    await expect(ticket.get_by_text(AN_ORDER)).to_be_visible()
     await buy.click()
 
-    await expect(page.get_by_text("This is the same order, not a second one.")).to_be_visible()
+    await expect(ticket.get_by_text("This is the same order, not a second one.")).to_be_visible()
     assert len(await orders_of(page, stack)) == 1
 
 
 async def test_new_order_is_another_order(trader: Trader, stack: DevStack) -> None:
     page = await trader()
-    buy = page.get_by_role("button", name=re.compile("^Buy 10 "))
-    said = page.get_by_text(re.compile("^Order [0-9a-f]{8}"))
+    ticket = ticket_of(page)
+    said = ticket.get_by_text(AN_ORDER)
 
     for _ in range(2):
-        await buy.click()
+        await ticket.get_by_role("button", name="Buy 10 SPY").click()
         await expect(said).to_be_visible()
-        await page.get_by_role("button", name="New order").click()
+        await ticket.get_by_role("button", name="New order").click()
         await expect(said).to_be_hidden()
 
     assert len(await orders_of(page, stack)) == 2
@@ -70,19 +77,20 @@ async def test_an_order_whose_answer_is_lost_is_sent_again_as_the_same(
             await route.abort()
 
     await page.route("**/order", lose_the_first_answer)
-    await page.get_by_role("button", name=re.compile("^Buy 10 ")).click()
+    ticket = ticket_of(page)
+    await ticket.get_by_role("button", name="Buy 10 SPY").click()
 
-    await expect(page.get_by_text("This is the same order, not a second one.")).to_be_visible()
+    await expect(ticket.get_by_text("This is the same order, not a second one.")).to_be_visible()
     assert await orders_of(page, stack) == lost
 
 
 async def test_a_refusal_is_foreseen_and_says_the_servers_reason(trader: Trader) -> None:
     page = await trader(expected=REFUSED)
-    ticket = page.get_by_role("region", name="Order ticket")
+    ticket = ticket_of(page)
     await ticket.get_by_label("Shares").fill("9000")
     await expect(ticket.get_by_role("status").first).to_contain_text("Not enough buying power")
 
-    await ticket.get_by_role("button", name=re.compile("^Buy 9,000 ")).click()
+    await ticket.get_by_role("button", name="Buy 9,000 SPY").click()
 
     await expect(ticket.get_by_text(re.compile("^Buy 9,000 .*: rejected"))).to_be_visible()
     await expect(ticket.get_by_role("status").last).to_contain_text("Not enough buying power")
@@ -90,7 +98,7 @@ async def test_a_refusal_is_foreseen_and_says_the_servers_reason(trader: Trader)
 
 async def test_a_limit_order_takes_dollars_and_cents(trader: Trader, stack: DevStack) -> None:
     page = await trader()
-    ticket = page.get_by_role("region", name="Order ticket")
+    ticket = ticket_of(page)
 
     await ticket.get_by_text("Limit", exact=True).click()
     price = ticket.get_by_label("Limit price in $")
@@ -116,8 +124,10 @@ async def test_an_order_needs_nothing_but_the_keyboard(trader: Trader, stack: De
     await page.keyboard.type("3")
     await page.keyboard.press("Enter")
 
-    await expect(page.get_by_text(re.compile("^Order [0-9a-f]{8}"))).to_be_visible()
-    await expect(page.get_by_text(re.compile("^Sell 3 "))).to_have_count(2)
+    await expect(ticket_of(page).get_by_text(AN_ORDER)).to_be_visible()
+    await expect(
+        ticket_of(page).get_by_text(re.compile("^Sell 3 SPY at the market: "))
+    ).to_be_visible()
     assert len(await orders_of(page, stack)) == 1
 
 
