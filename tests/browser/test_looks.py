@@ -12,11 +12,16 @@ from tests.support.eventually import eventually
 from tests.support.running import ROOT
 
 LOOKS: Final = pytest.mark.parametrize(
-    ("size", "theme"),
-    [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")],
+    ("size", "theme", "user"),
+    [
+        (DESK, "light", "robin"),
+        (DESK, "dark", "marian"),
+        (PHONE, "light", "john"),
+        (PHONE, "dark", "tuck"),
+    ],
     ids=["desk", "desk-dark", "phone", "phone-dark"],
 )
-PHONE_PICTURE_HEIGHT: Final = 1500
+PICTURE_HEIGHTS: Final = {DESK: 1240, PHONE: 1500}
 BARS_IN_PICTURE: Final = 90
 
 
@@ -31,12 +36,13 @@ async def test_the_desk_is_accessible_fits_and_has_its_picture_taken(
     page_at: PageAt,
     size: tuple[int, int],
     theme: Theme,
+    user: str,
     request: pytest.FixtureRequest,
     pictures: Path | None,
     tmp_path: Path,
 ) -> None:
     page = await page_at("/", size=size, theme=theme)
-    await sign_in(page, "robin")
+    await sign_in(page, user)
     await choose(page, "SPY")
     await trade(page)
 
@@ -44,8 +50,8 @@ async def test_the_desk_is_accessible_fits_and_has_its_picture_taken(
     assert await page.evaluate("document.documentElement.scrollWidth") == size[0]
     if pictures:
         await history(page)
-    if size == PHONE:
-        await page.set_viewport_size({"width": PHONE[0], "height": PHONE_PICTURE_HEIGHT})
+    await page.set_viewport_size({"width": size[0], "height": PICTURE_HEIGHTS[size]})
+    await page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
     picture = (pictures or tmp_path) / f"page-{request.node.callspec.id}.png"
     await page.screenshot(path=picture, animations="disabled")
     assert picture.stat().st_size > 10_000
