@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, Request, expect
 from devstack.stack import DevStack
 from tests.support.programs import CannotRun, chromium
 
-PATIENCE_MS: Final = 60_000
+PATIENCE_MS: Final = 120_000
 """How long a step may take, and an expectation may stay unmet."""
 DESK: Final = (1440, 900)
 PHONE: Final = (360, 780)

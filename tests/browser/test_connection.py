@@ -47,7 +47,7 @@ async def test_a_killed_server_is_told_and_come_back_to(trader: Trader, stack: D
         assert any(re.match("Reconnecting: .* are of ", text) for text in said)
         assert said[-1] == "Live"
 
-    await eventually(came_back, "the page is live again", timeout_seconds=60)
+    await eventually(came_back, "the page is live again", timeout_seconds=120)
     await prices_move(page)
 
 

@@ -100,7 +100,7 @@ async def test_the_chart_has_the_history_and_the_live_price_continues_it(trader:
         begun.add((await chart.get_attribute("data-bar") or "").partition(" ")[0])
         return len(begun - {""}) > 1
 
-    await eventually(continues, "live prices begin a bar", timeout_seconds=60)
+    await eventually(continues, "live prices begin a bar", timeout_seconds=120)
 
 
 async def test_the_interval_is_chosen_and_kept(trader: Trader) -> None:
