@@ -15,6 +15,7 @@ from tests.support.deployment import DOCKER, ROOT, compose, manifests, read
 
 KEDA: Final = "github.com/kedacore/keda/v2@v2.20.2"
 COMPOSE: Final = "github.com/compose-spec/compose-go/v2@v2.16.2"
+FETCH_SECONDS: Final = 60.0
 
 
 async def module(name: str) -> Path:
@@ -27,7 +28,13 @@ async def module(name: str) -> Path:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate()
+    try:
+        async with asyncio.timeout(FETCH_SECONDS):
+            output, errors = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.communicate()
+        pytest.skip(f"Go did not fetch {name} within {FETCH_SECONDS:g} s")
     if process.returncode != 0:
         pytest.skip(f"Go cannot fetch {name}: {(output + errors).decode()[-300:]}")
     return Path(json.loads(output)["Dir"])
