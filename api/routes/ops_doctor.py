@@ -22,7 +22,7 @@ from brokerage.storage.examination import examine_postgres
 router = APIRouter(prefix="/ops/doctor", tags=["operators"])
 
 
-class FindingBody(BaseModel):
+class DoctorFindingBody(BaseModel):
     """One thing that was looked at; `mend` is empty where all is well. `unknown` is what cannot be
     seen from here.
     """
@@ -38,7 +38,7 @@ class DoctorBody(BaseModel):
 
     at: str = Field(examples=[TIME_EXAMPLE])
     ok: bool
-    items: list[FindingBody]
+    items: list[DoctorFindingBody]
 
 
 @router.get(
