@@ -6,7 +6,7 @@ ARGS ?=
 PROCESSES ?= 3
 PYTEST := .venv/bin/pytest -n $(PROCESSES) -rs
 
-.PHONY: help setup up down reset status backup restore recover test test-unit test-integration test-faults soak record-histories check pages bench bench-orders bench-prices demo clean
+.PHONY: help setup up down reset status backup restore recover test test-unit test-integration test-faults soak record-histories check pages bench bench-orders bench-prices capacity demo demo-scale clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -69,8 +69,14 @@ bench-orders: .venv/ready ## orders a second and their latency
 bench-prices: .venv/ready ## viewers a node carries beside the usual way; QUICK=1: in under a minute
 	@$(PY) -m bench.prices $(ARGS)
 
+capacity: .venv/ready ## what an order and a viewer cost here, and from that what 20 M users need
+	@$(PY) -m bench.capacity $(ARGS)
+
 demo: .venv/ready ## 1,000 orders through a faulty exchange, then compared with its own list
 	@$(PY) -m bench.demo $(ARGS)
+
+demo-scale: .venv/ready ## order workers that come and go with the backlog, by the cluster's rule
+	@$(PY) -m bench.scale $(ARGS)
 
 setup: .venv/ready ## only make .venv
 

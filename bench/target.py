@@ -118,10 +118,16 @@ def row_of(target: Target, name: str) -> ProcessRow:
 
 @asynccontextmanager
 async def own_stack(
-    speed: float, *, workers: int = 1, tell: Callable[[str], None] = lambda text: None
+    speed: float,
+    *,
+    workers: int = 1,
+    environment: Mapping[str, str] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> AsyncIterator[OwnStack]:
     """Run a stack on free ports, in a folder that goes with it; `tell` hears how it comes up."""
-    stack = DevStack.temporary(workers=workers, exchange={"EXCHANGE_SPEED": f"{speed:g}"})
+    stack = DevStack.temporary(
+        workers=workers, environment=environment, exchange={"EXCHANGE_SPEED": f"{speed:g}"}
+    )
     async with stack:
         async with background(_tell_progress(stack, tell)):
             await stack.wait_ready()

@@ -88,7 +88,7 @@ async def run_trial(
             await _cancel_rest(records, traders, wishes)
         # Before our own look at the exchange's lists, which is a connection as well.
         exchange = await records.status()
-        ours, differences = await _settle(records, tell)
+        ours, differences = await settle(records, tell)
         return Trial(
             wishes=wishes,
             outcome=traders.outcome,
@@ -143,7 +143,7 @@ async def _cancel_rest(records: Records, traders: Traders, wishes: Sequence[Wish
             tasks.create_task(traders.cancel(client, UUID(order.order_id)))
 
 
-async def _settle(records: Records, tell: Callable[[str], None]) -> tuple[Audit, list[Difference]]:
+async def settle(records: Records, tell: Callable[[str], None]) -> tuple[Audit, list[Difference]]:
     """Wait until nothing is in flight and both sides agree, or the time is up.
 
     The market goes on, so a comparison can see an execution on one side first: only what differs

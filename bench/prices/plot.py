@@ -1,9 +1,9 @@
-"""The measurements as a picture, legible on light and on dark pages."""
+"""The measurements as a picture."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -11,32 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.figures import percentile
+from bench.plotting import GREEN, GREY, ORANGE, STYLE, save
 from bench.prices.plan import Row
 from bench.prices.run import Kind, Measured
 from bench.prices.tables import KINDS
 
-GREY: Final = "#808080"
-"""Between black and white: text and lines show on either."""
-COLOURS: Final[Mapping[Kind, str]] = {"hub": "#1f9e89", "usual": "#e07b39"}
+COLOURS: Final[Mapping[Kind, str]] = {"hub": GREEN, "usual": ORANGE}
 LINES: Final[Sequence[Literal["-", "--", ":"]]] = ("-", "--", ":")
 PERCENTS: Final = [0.5 * number for number in range(1, 200)]
-STYLE: Final[dict[Any, Any]] = {
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": GREY,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlecolor": GREY,
-    "axes.titlesize": 10,
-    "font.size": 9,
-    "legend.frameon": False,
-    "legend.labelcolor": GREY,
-    "lines.linewidth": 1.6,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "sherwood",
-    "text.color": GREY,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-}
 
 
 def draw(measured: Sequence[Measured], file: Path) -> None:
@@ -52,9 +34,7 @@ def draw(measured: Sequence[Measured], file: Path) -> None:
         for row, line in zip(rows, cycle(LINES), strict=False):
             keys.append(Line2D([], [], color=GREY, linestyle=line, label=f"{row}"))
         figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
-        # Without a date: the same figures are the same file.
-        is_svg = file.suffix == ".svg"
-        figure.savefig(file, transparent=True, metadata={"Date": None} if is_svg else None)
+        save(figure, file)
 
 
 def _delivered(axes: Axes, measured: Sequence[Measured], rows: Sequence[Row]) -> None:
