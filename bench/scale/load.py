@@ -36,7 +36,9 @@ class Shape:
         return self.low_seconds + self.rise_seconds + self.high_seconds + self.after_seconds
 
     def rate(self, at: float) -> float:
-        """Orders a second at this moment."""
+        """Orders a second at this moment; none after its end."""
+        if at >= self.seconds:
+            return 0.0
         into = at - self.low_seconds
         if into < 0 or into > self.rise_seconds + self.high_seconds:
             return self.low

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -9,6 +10,9 @@ from matplotlib.figure import Figure
 
 from bench.plotting import GREEN, GREY, ORANGE, STYLE, save
 from bench.scale.run import Scaled
+
+BESIDE: Final[dict[str, Any]] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+"""Where a legend hides nothing."""
 
 
 def draw(scaled: Scaled, file: Path) -> None:
@@ -31,7 +35,7 @@ def _load(axes: Axes, scaled: Scaled) -> None:
     axes.plot([b.at for _, b in pairs], answers, color=GREEN, label="answered")
     axes.set_ylim(bottom=0)
     axes.set_title("orders a second")
-    axes.legend(loc="upper right")
+    axes.legend(**BESIDE)
 
 
 def _backlog(axes: Axes, scaled: Scaled) -> None:
@@ -56,4 +60,4 @@ def _workers(axes: Axes, scaled: Scaled) -> None:
     axes.set_ylim(0, scaled.setting.rule.replicas_max + 0.5)
     axes.set_yticks(range(scaled.setting.rule.replicas_max + 1))
     axes.set_title("order workers")
-    axes.legend(loc="upper right")
+    axes.legend(**BESIDE)

@@ -27,7 +27,7 @@ def good() -> Scaled:
 
 
 def test_rate_rises_stays_and_falls() -> None:
-    assert [SHAPE.rate(at) for at in (0, 9.9, 20, 30, 34, 36)] == [2, 2, 6, 10, 10, 2]
+    assert [SHAPE.rate(at) for at in (0, 9.9, 20, 30, 34, 36, 45)] == [2, 2, 6, 10, 10, 2, 0]
 
 
 def test_orders_are_as_many_as_the_rates_say() -> None:
