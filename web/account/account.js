@@ -1,6 +1,7 @@
 // What the page knows of the account's orders, and how it keeps hearing of them.
 
 import { get } from "../http.js";
+import { cancelAll, cancelOrder } from "./cancelling.js";
 import { OPEN_MAX, OrderBook, isOpen } from "./order_book.js";
 import { followOrders } from "./order_stream.js";
 
@@ -18,6 +19,8 @@ export class Account extends EventTarget {
   connection = "off";
   #ended = new Map();
   #end = null;
+  /** Another one for each user: an answer that was asked for in another is of somebody else. */
+  #life = {};
 
   /** Follow the orders of whoever is signed in. */
   start() {
@@ -36,6 +39,7 @@ export class Account extends EventTarget {
   stop() {
     this.#end?.();
     this.#end = null;
+    this.#life = {};
     this.#forget();
     this.#become("off");
     this.dispatchEvent(new Event("orders"));
@@ -49,12 +53,30 @@ export class Account extends EventTarget {
     this.dispatchEvent(new Event("orders"));
   }
 
+  /** Cancel one order; what the server answered, in words. Raises nothing. */
+  async cancel(id) {
+    const life = this.#life;
+    return this.#answered(await cancelOrder(id), life);
+  }
+
+  /** The same for everything that is open. */
+  async cancelAll() {
+    const life = this.#life;
+    return this.#answered(await cancelAll(), life);
+  }
+
   /** Open orders and those that have just ended, newest first. */
   current() {
     return this.book.newestFirst((order) => isOpen(order) || this.#ended.has(order.id));
   }
 
+  #answered({ orders, text }, life) {
+    if (life === this.#life) orders.forEach((order) => this.merge(order));
+    return text;
+  }
+
   async #read() {
+    const life = this.#life;
     const orders = [];
     let asOfSeq = null;
     let cursor = "";
@@ -65,6 +87,7 @@ export class Account extends EventTarget {
       orders.push(...page.items);
       cursor = page.nextCursor && `&cursor=${encodeURIComponent(page.nextCursor)}`;
     } while (cursor && orders.length < OPEN_MAX);
+    if (life !== this.#life) return asOfSeq;
     this.#forget();
     for (const order of orders) this.book.merge(order);
     this.dispatchEvent(new Event("orders"));

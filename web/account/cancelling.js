@@ -18,13 +18,13 @@ const CODES = {
   unavailable: "not on record: cancel again",
 };
 
-/** `{order, text}`: the order as the server answered with it, null without an answer. Raises nothing. */
+/** `{orders, text}`: the order as the server answered with it, if it did. Raises nothing. */
 export async function cancelOrder(id) {
   try {
     const { status, data } = await send("DELETE", `/order/${id}`);
-    return { order: data.order, text: status === 200 ? "Cancelled" : "Asked for; the exchange has not answered yet" };
+    return { orders: [data.order], text: status === 200 ? "Cancelled" : "Asked for; the exchange has not answered yet" };
   } catch (problem) {
-    return { order: problem.order ?? null, text: problemWords(problem) };
+    return { orders: problem.order ? [problem.order] : [], text: problemWords(problem) };
   }
 }
 

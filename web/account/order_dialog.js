@@ -3,7 +3,6 @@
 import { element, setText } from "../elements.js";
 import { cents, time, whole } from "../format.js";
 import { get } from "../http.js";
-import { cancelOrder } from "./cancelling.js";
 import { isOpen } from "./order_book.js";
 import { reader } from "./reading.js";
 import { averageCents, executionWords, filledWords, kindWord, limitWord, orderWords, statusWord } from "./words.js";
@@ -112,10 +111,9 @@ function oneOrder(id, dialog, app, account) {
 
   async function cancelThis() {
     setText(said, "Asking…");
-    const { order: answered, text } = await cancelOrder(id);
+    const text = await account.cancel(id);
     if (isOver) return;
     setText(said, text);
-    if (answered) account.merge(answered);
     if (cancel.hidden) close.focus();
   }
 

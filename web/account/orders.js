@@ -3,7 +3,6 @@
 import { element, setText } from "../elements.js";
 import { cents, time, whole } from "../format.js";
 import { get } from "../http.js";
-import { cancelAll, cancelOrder } from "./cancelling.js";
 import { choice } from "./choice.js";
 import { keyedList, onceAFrame, tableHead } from "./lists.js";
 import { isOpen } from "./order_book.js";
@@ -98,11 +97,10 @@ function orderRow(order, app, account, showOrder) {
     if (cancel.getAttribute("aria-disabled") === "true") return;
     cancel.setAttribute("aria-disabled", "true");
     setText(answer, "Asking…");
-    const { order: answered, text } = await cancelOrder(order.id);
+    const text = await account.cancel(order.id);
     setText(answer, text);
     cancel.removeAttribute("aria-disabled");
-    app.announce(`${text}: ${orderWords(order)}`);
-    if (answered) account.merge(answered);
+    app.announce(`${orderWords(order)}: ${text}`);
   });
   const detail = element("button", { type: "button", class: "quiet-button", "data-act": "detail", "aria-label": `Details of ${orderWords(order)}`, click: () => showOrder(order.id) }, "Details");
   const row = element(
@@ -160,9 +158,7 @@ function cancelAllButton(account, tell) {
     asking(false);
     ask.disabled = true;
     tell("Cancelling everything…");
-    const { orders, text } = await cancelAll();
-    tell(text);
-    for (const order of orders) account.merge(order);
+    tell(await account.cancelAll());
     enable();
   });
   const enable = () => (ask.disabled = account.book.openCount === 0);
