@@ -89,7 +89,8 @@ export class Account extends EventTarget {
     } while (cursor && orders.length < OPEN_MAX);
     if (life !== this.#life) return asOfSeq;
     this.#forget();
-    for (const order of orders) this.book.merge(order);
+    // Oldest first: those are what the book forgets first.
+    for (const order of orders.reverse()) this.book.merge(order);
     this.dispatchEvent(new Event("orders"));
     this.dispatchEvent(new Event("renewed"));
     return asOfSeq;
