@@ -86,6 +86,7 @@ function oneOrder(id, dialog, app, account) {
       Placed: time(order.createdAt),
     });
     setText(ids, `Order ${order.id}${order.externalOrderId ? `, at the exchange ${order.externalOrderId}` : ""}`);
+    if (!isOpen(order) && document.activeElement === cancel) close.focus();
     cancel.hidden = !isOpen(order);
   }
 
@@ -114,7 +115,6 @@ function oneOrder(id, dialog, app, account) {
     const text = await account.cancel(id);
     if (isOver) return;
     setText(said, text);
-    if (cancel.hidden) close.focus();
   }
 
   function renew() {
