@@ -73,7 +73,8 @@ async def test_temporal_without_its_store_runs_every_order_again_from_its_row(
                     shares=2,
                     priceCents=100,
                 )
-            away = await place(alice, RESTING)
+            # Of another symbol: the order whose outcome is unknown may still have its turn.
+            away = await place(alice, {**RESTING, "symbol": "SPY"})
         said = await recover(stack, "temporal")
         repeated = await recover(stack, "temporal")
         await rules.aclose()

@@ -15,7 +15,7 @@ from exchange.protocol import Trade, TradingStatus
 from tests.support.accounts import Account, account
 from tests.support.eventually import eventually
 from tests.support.exchange_member import Member, member_of
-from tests.support.exchange_rules import MEMBER, exchange_of, rule
+from tests.support.exchange_rules import MEMBER, exchange_of, rule, struck
 from tests.support.market_hours import clock_says, closed, halted
 from tests.support.trading import MARKET, RESTING, ended, place, placed, until
 
@@ -140,19 +140,25 @@ async def test_what_the_exchange_has_not_answered_is_waited_for(stack: DevStack)
     key = str(uuid4())
     async with account(stack.api_url) as alice, exchange_of(stack) as control:
         order_id = order_id_for(alice.user, key)
-        async with rule(control, "place", order_id, "accept-then-hang", seconds=3, times=1):
+        async with (
+            rule(control, "place", order_id, "accept-then-drop"),
+            rule(control, "query", order_id, "error") as asked,
+        ):
             unknown = await place(alice, FAR_BELOW, key)
             placing = await why(alice, order_id)
-            await ended(alice, order_id, "submitted")
-        async with rule(control, "cancel", order_id, "hang", seconds=1, times=1):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(alice.http.delete(f"/order/{order_id}"))
-                cancelling = await waits_for(alice, order_id, "waiting-for-cancel")
-            await ended(alice, order_id, "cancelled")
+            await struck(asked)
+        await ended(alice, order_id, "submitted")
+        async with rule(control, "cancel", order_id, "error"):
+            await alice.http.delete(f"/order/{order_id}")
+            cancelling = await why(alice, order_id)
+        await ended(alice, order_id, "cancelled")
         over = await why(alice, order_id)
 
     assert (unknown.status_code, placing["waitsFor"]) == (202, "unknown-outcome")
-    assert cancelling["status"] == "pending_cancel"
+    assert (cancelling["status"], cancelling["waitsFor"]) == (
+        "pending_cancel",
+        "waiting-for-cancel",
+    )
     assert (over["waitsFor"], over["reason"]) == ("ended", "cancelled by the member")
 
 

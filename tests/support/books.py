@@ -249,14 +249,20 @@ async def forget_balances(
     database: "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]",
     user_id: str,
 ) -> None:
-    """Make all events of the user such as were written before balances were kept with them."""
+    """Make all events of the user such as were written before balances were kept with them; then
+    they were not chained yet either, and nobody takes them for changed.
+    """
     async with database.transaction():
         # The trigger that keeps the log append-only is told to look away.
         await database.execute("SET LOCAL session_replication_role = replica")
         await database.execute(
             "UPDATE order_events SET cash_cents = NULL, held_cents = NULL, position_shares = NULL,"
-            " held_shares = NULL WHERE user_id = $1",
+            " held_shares = NULL, link = NULL, hash = NULL WHERE user_id = $1",
             user_id,
+        )
+        await database.execute("DELETE FROM order_notes WHERE user_id = $1", user_id)
+        await database.execute(
+            "UPDATE orders SET links = 0, trail_hash = NULL WHERE user_id = $1", user_id
         )
 
 
