@@ -1,5 +1,6 @@
 // What the account was worth, as a line; the last point moves with the prices.
 
+import { coloursOf } from "../colours.js";
 import { cents, time } from "../format.js";
 
 const { createChart } = globalThis.LightweightCharts;
@@ -33,23 +34,12 @@ export function drawValue(target) {
   }
 
   function dress() {
-    chart.applyOptions({
-      layout: { textColor: colour(target, "--quiet") },
-      grid: { horzLines: { color: colour(target, "--line") } },
-    });
-    const line = colour(target, "--accent");
-    const faded = (alpha) => line.replace(/rgb\((.*)\)/, `rgba($1, ${alpha})`);
-    series.applyOptions({ lineColor: line, topColor: faded(0.25), bottomColor: faded(0) });
+    const { quiet, line, accent } = coloursOf(target, "quiet", "line", "accent");
+    chart.applyOptions({ layout: { textColor: quiet }, grid: { horzLines: { color: line } } });
+    const faded = (alpha) => accent.replace(/rgb\((.*)\)/, `rgba($1, ${alpha})`);
+    series.applyOptions({ lineColor: accent, topColor: faded(0.25), bottomColor: faded(0) });
   }
 
   dress();
   return { points, last, dress };
-}
-
-/** What a token of the style comes to in this theme, as a canvas understands it. */
-function colour(target, token) {
-  target.style.color = `var(${token})`;
-  const computed = getComputedStyle(target).color;
-  target.style.color = "";
-  return computed;
 }

@@ -1,6 +1,7 @@
 // The chart: history from the server, which the live price continues. Drawn by TradingView's
 // lightweight-charts, which the API serves from its installed package.
 
+import { coloursOf } from "../colours.js";
 import { element, setText } from "../elements.js";
 import { UNKNOWN, cents, compact, percent, signedCents } from "../format.js";
 import { INTERVALS, continued, load } from "./bars.js";
@@ -188,7 +189,7 @@ export function mountChart(section, app) {
   }
 
   function paint() {
-    const { up, down, line, quiet, surface, "field-line": bar } = coloursOf(section);
+    const { up, down, line, quiet, surface, "field-line": bar } = coloursOf(section, "up", "down", "line", "quiet", "surface", "field-line");
     chart.applyOptions({
       layout: { background: { color: surface }, textColor: quiet, fontFamily: getComputedStyle(section).fontFamily },
       grid: { vertLines: { color: line }, horzLines: { color: line } },
@@ -205,18 +206,6 @@ export function mountChart(section, app) {
 }
 
 const volumeOf = ({ time, volume }) => ({ time, value: volume });
-
-/** The theme's tokens as a canvas takes them. */
-function coloursOf(place) {
-  const probe = place.appendChild(element("i"));
-  const names = ["up", "down", "line", "field-line", "quiet", "surface"];
-  const colours = names.map((token) => {
-    probe.style.color = `var(--${token})`;
-    return [token, getComputedStyle(probe).color];
-  });
-  probe.remove();
-  return Object.fromEntries(colours);
-}
 
 function tableOf(rows) {
   const titles = ["Begins", "Open", "High", "Low", "Close", "Volume"];
