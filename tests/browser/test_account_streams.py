@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
@@ -11,6 +10,7 @@ from playwright.async_api import Locator, Page, Route, expect
 from devstack.stack import DevStack
 from tests.browser.account_desk import AWAY, desk, shows
 from tests.browser.conftest import PageAt
+from tests.support.away import away
 from tests.support.race import TEN, Scene, race
 from tests.support.trading import MARKET, Order, ended, placed
 
@@ -19,16 +19,6 @@ from tests.support.trading import MARKET, Order, ended, placed
 async def scene(stack: DevStack) -> AsyncIterator[Scene]:
     async with race(stack) as scene:
         yield scene
-
-
-@asynccontextmanager
-async def without_api(stack: DevStack) -> AsyncIterator[None]:
-    """As long as the block, nobody answers the page."""
-    await stack.stop("api")
-    try:
-        yield
-    finally:
-        await stack.start("api")
 
 
 def event(name: str, **data: object) -> str:
@@ -45,7 +35,7 @@ async def test_what_happened_while_the_server_was_away_is_all_told_when_it_is_ba
     page = await desk(page_at, scene, expected=AWAY)
     await shows(page, resting, "submitted", "0 / 10")
 
-    async with without_api(scene.stack):
+    async with away(scene.stack, "api"):
         await expect(page.locator("#connection")).to_contain_text("Reconnecting")
         await scene.execute(resting, 4)
         await scene.execute(gone, 10, 101)

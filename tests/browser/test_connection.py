@@ -1,26 +1,15 @@
 """What the page says of its prices while servers go and come."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from playwright.async_api import Page, expect
 
 from devstack.stack import DevStack
 from tests.browser.conftest import PageAt, Trader, sign_in
+from tests.support.away import away
 from tests.support.eventually import eventually
 
 AWAY = "Failed to load resource|net::ERR"
-
-
-@asynccontextmanager
-async def without(stack: DevStack, name: str) -> AsyncIterator[None]:
-    """As long as the block, this process is not there."""
-    await stack.stop(name)
-    try:
-        yield
-    finally:
-        await stack.start(name)
 
 
 async def prices_move(page: Page) -> None:
@@ -57,7 +46,7 @@ async def test_prices_of_a_silent_exchange_are_called_stale(
     page = await trader(expected=AWAY)
     connection = page.locator("#connection")
 
-    async with without(stack, "nats"):
+    async with away(stack, "nats"):
         await expect(connection).to_contain_text("Stale: the exchange is silent since")
 
     await expect(connection).to_have_text("Live")

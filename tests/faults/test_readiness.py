@@ -8,6 +8,7 @@ import pytest
 from devstack.services import SERVERS
 from devstack.stack import DevStack
 from tests.support.accounts import Account
+from tests.support.away import away
 from tests.support.eventually import eventually
 from tests.support.metrics import exported
 from tests.support.trading import MARKET, ended, place, placed
@@ -37,8 +38,8 @@ async def test_a_server_that_is_away_turns_nobody_unready(
 ) -> None:
     await placed(alice, MARKET)
     assert await statuses(stack) == dict.fromkeys(OURS, 200)
-    await stack.stop(server)
-    try:
+
+    async with away(stack, server):
 
         async def noticed() -> None:
             await place(alice, MARKET)
@@ -46,7 +47,5 @@ async def test_a_server_that_is_away_turns_nobody_unready(
 
         await eventually(noticed, f"the API has noticed that {server} is away", 60)
         assert await statuses(stack) == dict.fromkeys(OURS, 200)
-    finally:
-        await stack.start(server)
     order = await placed(alice, MARKET)
     await ended(alice, order["id"], "filled")

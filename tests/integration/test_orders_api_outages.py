@@ -3,8 +3,6 @@
 How every request fares when a part goes or freezes in the middle of it: test_bad_days.py.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +10,7 @@ import httpx
 
 from devstack.stack import DevStack
 from tests.support.accounts import account
+from tests.support.away import away
 from tests.support.eventually import eventually
 
 RESTING: dict[str, Any] = {
@@ -26,18 +25,6 @@ RECOVERY_SECONDS = 60.0
 
 async def place(http: httpx.AsyncClient, body: dict[str, Any], key: str) -> httpx.Response:
     return await http.post("/order", json=body, headers={"idempotency-key": key})
-
-
-@asynccontextmanager
-async def away(stack: DevStack, *names: str) -> AsyncIterator[None]:
-    """Without these processes, as long as the block."""
-    for name in names:
-        await stack.stop(name)
-    try:
-        yield
-    finally:
-        for name in names:
-            await stack.start(name)
 
 
 async def answers(http: httpx.AsyncClient, body: dict[str, Any], key: str, status: int) -> None:
