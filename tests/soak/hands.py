@@ -20,12 +20,14 @@ from tests.support.eventually import comes_true, eventually
 from tests.support.exchange_rules import MEMBER
 from tests.support.proxy import FaultProxy
 
-GONE_SECONDS: Final = 5.0
+GONE_SECONDS: Final = 30.0
 """How long a signal may take to be seen to have acted."""
 HELD_UP_SECONDS: Final = 60.0
 """How long a part may take to be there, to be hurt."""
-TRAFFIC_SECONDS: Final = 12.0
-"""How much longer a fault waits on a wire on which nothing passed: NATS pings every 5 to 10 s."""
+TRAFFIC_SECONDS: Final = 30.0
+"""How much longer a fault waits for what it is to strike: NATS pings every 5 to 10 s, and users
+may be held up.
+"""
 RULE_SECONDS: Final = {"late-fill": 0.5, "hide": 1.5, "delay-reply": 0.8}
 """How long the exchange holds a fill, hides an order (its own bound is 2 s), or delays."""
 RULE_SECONDS_OTHERWISE: Final = 1.5
@@ -127,14 +129,23 @@ class Hands:
     async def _at_exchange(self, fault: Fault, kind: str, body: dict[str, Any]) -> Seen:
         made = await self._control(lambda: self._exchange.post(f"/v1/control/{kind}", json=body))
         number = made.raise_for_status().json()["id"]
+
+        async def fired() -> int:
+            listed = await self._control(lambda: self._exchange.get(f"/v1/control/{kind}"))
+            count: int = next(one["fired"] for one in listed.json()["items"] if one["id"] == number)
+            return count
+
+        async def acted() -> bool:
+            return await fired() > 0
+
         try:
             await asyncio.sleep(fault.seconds)
+            met = await comes_true(acted, TRAFFIC_SECONDS)
+            evidence = f"fired {await fired()}"
         finally:
-            listed = await self._control(lambda: self._exchange.get(f"/v1/control/{kind}"))
             path = f"/v1/control/{kind}/{number}"
             await self._control(lambda: self._exchange.delete(path))
-        fired = next(one["fired"] for one in listed.json()["items"] if one["id"] == number)
-        return Seen(fired > 0, f"fired {fired}", time.time())
+        return Seen(met, evidence, time.time())
 
     async def _to_an_order(self, fault: Fault) -> Seen:
         _, _, action = fault.target.partition("/")
