@@ -12,6 +12,8 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 DESCRIBED_AT_ONCE: Final = 16
+ANSWER_SECONDS: Final = 30.0
+"""Of JetStream: a server that was held up for a while is no finding."""
 PREFIX: Final = "order-"
 
 
@@ -60,7 +62,7 @@ async def read_streams(env: Mapping[str, str]) -> Streams:
     """All of it, as of now."""
     connection = await nats.connect(env["SHERWOOD_NATS_URL"])
     try:
-        jetstream = connection.jetstream()
+        jetstream = connection.jetstream(timeout=ANSWER_SECONDS)
         consumer = await jetstream.consumer_info("EXECUTIONS", "executions")
         return Streams(
             pending=consumer.num_pending or 0,

@@ -49,7 +49,7 @@ class Venue:
 
 def read_venue(journal: Path) -> Venue:
     """Read the journal of an exchange, which may be running; its queries may be told to lie."""
-    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=5.0)) as database:
+    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=30.0)) as database:
         database.execute("BEGIN")
         orders = database.execute(
             "SELECT body FROM orders WHERE member = ? ORDER BY number", (MEMBER,)

@@ -31,10 +31,6 @@ from tests.support.exchange_rules import exchange_of
 from tests.support.order_log_checker import rows_of, violations
 from tests.support.order_watch import Follower, all_following
 
-SETTLE_SECONDS: Final = 90.0
-"""An order of unknown outcome takes its send-by and the exchange's visibility, with pauses that
-grow to ten seconds; and everything that faults held up comes at once.
-"""
 STREAMS_SECONDS: Final = 45.0
 PROGRESS_SECONDS: Final = 5.0
 PROBES: Final = 4
@@ -168,7 +164,7 @@ async def _judge(
 ) -> tuple[list[Violation], Evidence]:
     """Wait until all is at rest; return everything that does not hold then, and by what."""
     tell("waiting until all is at rest")
-    await settle(stack, SETTLE_SECONDS)  # what is not, the check finds
+    await settle(stack)  # what is not, the check finds
     tell("checking")
     evidence = await gather(stack, history)
     return [*check(evidence), *_taken_late(evidence), *await _streams(stack, followers)], evidence
