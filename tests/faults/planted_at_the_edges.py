@@ -32,7 +32,8 @@ from streaming.executions import Executions
 from streaming.order_workflows import OrderWorkflows as Telling
 from tests.faults.planting import Where, patch
 
-STALE_SECONDS: Final = 3.0
+STALE_SECONDS: Final = 15.0
+"""A cancel, and a look at the order after it, come before, also where the machine is held up."""
 _REPORT: Final = msgspec.json.Decoder(ExecutionReport)
 
 # -- the API -------------------------------------------------------------------------------------

@@ -13,6 +13,11 @@ from tests.faults.planting import Bug
 BUGS: Final = (
     # First, as others kill the process that has to see the report at once.
     Bug("executions", edges.unknown_here_is_nobodys, scenes.buy_unanswered, "L1 L3 S7 S13"),
+    # Early, as it is L3 if nothing is told after what is not stored.
+    Bug(
+        *("feed", edges.sent_is_stored, scenes.fill, "S7 S13"),
+        fault=edges.stream_does_not_answer,
+    ),
     Bug("orders", asking.retried_under_another_id, scenes.lose_answer, "S3 S4 S13"),
     Bug("orders", asking.silence_is_failure, scenes.lose_answer, "S13"),
     Bug("orders", asking.absent_once_is_absent, scenes.lose_answer_unseen, "S13"),
@@ -42,10 +47,6 @@ BUGS: Final = (
         fault=edges.temporal_does_not_answer,
     ),
     Bug("api", edges.cursor_points_too_early, scenes.walk, "S16"),
-    Bug(
-        *("feed", edges.sent_is_stored, scenes.fill, "S7 S13"),
-        fault=edges.stream_does_not_answer,
-    ),
     Bug(
         *("executions", edges.acknowledged_before_settled, scenes.fill, "S7 S13"),
         fault=edges.killed_with_a_report_in_hand,
