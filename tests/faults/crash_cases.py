@@ -23,12 +23,14 @@ from tests.checker.quiet import settle
 from tests.faults.crash_arming import Arsenal
 from tests.faults.crash_catalogue import BY_NAME
 from tests.faults.crash_points import HANG_SECONDS, Action
-from tests.faults.crash_stories import STORIES, Life, Missed
+from tests.faults.crash_stories import DECIDED_SECONDS, STORIES, Life, Missed
 from tests.support.accounts import fetch_token
+from tests.support.eventually import eventually
 from tests.support.exchange_rules import exchange_of
 
 ATTEMPT_SECONDS: Final = 10.0
 """How long a client waits for one answer, as ours does."""
+GONE_SECONDS: Final = 30.0
 TRIES: Final = 5
 """Orders that may take another way before the point counts as one that nothing comes by."""
 
@@ -65,7 +67,7 @@ class Crashable:
         """
         point = BY_NAME[case.point]
         user = f"user-{uuid4().hex[:12]}"
-        headers = {"Authorization": f"Bearer {await fetch_token(self.stack.api_url, user)}"}
+        headers = {"Authorization": f"Bearer {await self._token(user)}"}
         async with (
             exchange_of(self.stack) as exchange,
             httpx.AsyncClient(
@@ -91,10 +93,28 @@ class Crashable:
                 break
             assert life.fired is not None, f"{TRIES} orders did not come by {point.name}"
             case.resolved_seconds = time.monotonic() - life.fired.at
-        await self.stack.wait_ready()
         if case.action == "kill":
-            assert life.fired.pid not in {row["pid"] for row in self.stack.rows()}
+            # It says that it strikes before it dies, and its supervisor hears of that later still.
+            pid = life.fired.pid
+            await eventually(
+                lambda: pid not in {row["pid"] for row in self.stack.rows()},
+                f"{pid} is gone",
+                GONE_SECONDS,
+            )
+        await self.stack.wait_ready()
         case.held = True
+
+    async def _token(self, user: str) -> str:
+        """A token, asked for until there is one: another case may have killed the API just now."""
+
+        async def attempt() -> str:
+            try:
+                return await fetch_token(self.stack.api_url, user)
+            except httpx.TransportError as error:
+                raise AssertionError(repr(error)) from error
+
+        token: str = await eventually(attempt, "there is a token", DECIDED_SECONDS)
+        return token
 
     async def check(self) -> list[str]:
         """What does not hold once everything has come to rest."""

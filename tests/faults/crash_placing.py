@@ -45,12 +45,10 @@ PLACING: Final = (
     Point(
         "start-after", START, "after", temporal, "place",
         "the order, at the exchange too", "nobody needs to: only the answer is lost", REPEAT,
-        has_it=True,
     ),
     Point(
         "answer-made", PLACED, "after", unforeseen, "place",
         "the order and its first reply", "nobody needs to: only the answer is lost", REPEAT,
-        has_it=True,
     ),
     Point(
         "reserve-begun", RESERVE, "before", unforeseen, "place",
@@ -95,65 +93,58 @@ PLACING: Final = (
     Point(
         "exchange-answered", TO_EXCHANGE, "after", unforeseen, "place",
         "the order `pending` here, accepted there", "the slow path learns of it by the same id",
-        LATER_201, has_it=True,
+        LATER_201,
     ),
     Point(
         "reply-before", RESPOND, "before", bus, "place",
         "the order `pending` here, accepted there", "the slow path", LATER_201,
-        has_it=True,
     ),
     Point(
         "send-answered", gateway("place", "submit"), "after", unforeseen, "place",
         "the order `pending` here, accepted there", ANOTHER_WORKER, LATER_201,
-        has_it=True,
     ),
     Point(
         "fill-first", gateway("place", "submit"), "after", unforeseen, "trade",
         "the order `pending` here, executed there",
         "whichever comes first: the fill is booked on the pending row and is the acknowledgement",
-        LATER_201, has_it=True,
+        LATER_201,
     ),
     Point(
         "submit-written", transaction("submit"), "inside", connection, "place",
         "the order `pending` here, accepted there", ANOTHER_WORKER, LATER_201,
-        has_it=True,
     ),
     Point(
         "submit-committed", transaction("submit"), "after", database, "place",
         "the order `submitted`, its first reply", f"{ANOTHER_WORKER}, and finds the row",
-        "`201` from the row, or to the repeat", has_it=True,
+        "`201` from the row, or to the repeat",
     ),
     Point(
         "submit-done", SUBMIT, "after", unforeseen, "place",
         "the order `submitted`, its first reply", f"{ANOTHER_WORKER}, and finds the row",
-        "`201` from the row, or to the repeat", has_it=True,
+        "`201` from the row, or to the repeat",
     ),
     Point(
         "resolve-begun", RESOLVE, "before", unforeseen, "lose-answer",
-        "the order `pending` here, accepted there", ATTEMPT_AGAIN, LATER_201, has_it=True,
+        "the order `pending` here, accepted there", ATTEMPT_AGAIN, LATER_201,
     ),
     Point(
         "resolve-answered", gateway("place", "resolve_submission"), "after",
         unforeseen, "lose-answer",
         "the order `pending` here, accepted there", ATTEMPT_AGAIN, LATER_201,
-        has_it=True,
     ),
     Point(
         "resolve-written", transaction("resolve_submission"), "inside", connection,
         "lose-answer",
         "the order `pending` here, accepted there", ATTEMPT_AGAIN, LATER_201,
-        has_it=True,
     ),
     Point(
         "resolve-committed", transaction("resolve_submission"), "after", database,
         "lose-answer",
         "the order `submitted`, its first reply", f"{ATTEMPT_AGAIN}; it finds the row", LATER_201,
-        has_it=True,
     ),
     Point(
         "resolve-done", RESOLVE, "after", unforeseen, "lose-answer",
         "the order `submitted`, its first reply", f"{ATTEMPT_AGAIN}; it finds the row", LATER_201,
-        has_it=True,
     ),
     Point(
         "absence-asked", gateway("query", "resolve_submission"), "after", unforeseen,

@@ -74,8 +74,8 @@ class Seam:
 class Point:
     """One place to crash, and how life goes on.
 
-    `story` is what a client does that leads there. `has_it`: the exchange has taken the order by
-    then. `durable`, `then` and `seen` say what is on record, who goes on, what the client sees.
+    `story` is what a client does that leads there. `durable`, `then` and `seen` say what is on
+    record, who goes on, what the client sees.
     """
 
     name: str
@@ -86,7 +86,6 @@ class Point:
     durable: str
     then: str
     seen: str
-    has_it: bool = False
 
     @property
     def process(self) -> str:

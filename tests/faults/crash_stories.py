@@ -20,7 +20,7 @@ from tests.checker.history import RecordingClient
 from tests.faults.crash_arming import Arsenal, Fired
 from tests.faults.crash_points import HANG_SECONDS, Action, Point
 from tests.support.eventually import eventually
-from tests.support.exchange_rules import control, rule
+from tests.support.exchange_rules import control, recorded, rule
 from tests.support.race import PRICE_CENTS, TEN
 from tests.support.trading import MARKET, RESTING, Order
 
@@ -137,17 +137,20 @@ class Life:
             self.exchange, "executions", orderId=external, shares=shares, priceCents=PRICE_CENTS
         )
 
-    async def until(self, shares: int, *statuses: str) -> None:
-        """Return once the order has one of these statuses and so many filled shares."""
+    async def until(self, shares: int, *statuses: str) -> str:
+        """Return once the order has one of these statuses and so many filled shares: which."""
 
-        async def attempt() -> None:
+        async def attempt() -> str:
             answer = await self.client.read(self.order_id)
             assert answer is not None
             order = answer.json()
             assert answer.status_code == 200, order
             assert (order["status"] in statuses, order["filledShares"]) == (True, shares), order
+            return str(order["status"])
 
-        await eventually(attempt, f"the order is {statuses} with {shares} shares", DECIDED_SECONDS)
+        what = f"the order is {statuses} with {shares} shares"
+        status: str = await eventually(attempt, what, DECIDED_SECONDS)
+        return status
 
     async def executed(self, external: str, shares: int, status: str, in_all: int) -> None:
         """Have the exchange execute some of the order, and return once that is booked."""
@@ -169,14 +172,15 @@ async def _insist(
 
 
 async def _was_placed(life: Life, answer: httpx.Response) -> bool:
-    """Whether the order is at the exchange. It is where the exchange had it when the fault struck;
-    otherwise nothing but lost time may have kept it from there.
+    """Whether the order is at the exchange. Nothing but lost time may have kept it from there, and
+    what the exchange ever took, is not called failed.
     """
     told = answer.json()
     if answer.status_code == 201:
         assert told["id"] == life.order_id
         return True
-    assert not life.point.has_it, told
+    theirs = await recorded(life.exchange, life.order_id)
+    assert theirs is None or theirs["status"] == "rejected", theirs
     assert TOO_LATE.fullmatch(told["order"]["reason"]), told
     await life.until(0, "failed", "rejected")
     return False
@@ -196,8 +200,10 @@ async def trade(life: Life) -> None:
 
 async def lose_answer(life: Life) -> None:
     """The exchange accepts, and the answer is lost: the outcome has to be found out."""
-    async with rule(life.exchange, "place", life.order_id, "accept-then-drop", times=1):
+    async with rule(life.exchange, "place", life.order_id, "accept-then-drop", times=1) as struck:
         await place(life)
+        if await struck() == 0:
+            raise Missed  # it never came to the exchange in time
 
 
 async def lose_order(life: Life) -> None:
@@ -229,7 +235,8 @@ async def cancel_unanswered(life: Life) -> None:
     """Cancel an order of which nobody knows yet whether the exchange has it."""
     async with rule(life.exchange, "place", life.order_id, "accept-then-hang", seconds=6, times=1):
         placing = life.tasks.create_task(life.place(RESTING))
-        await life.until(0, "pending")
+        if await life.until(0, "pending", "submitted") != "pending":
+            raise Missed
         answer = await life.struck(life.cancel)
         first = await placing
     assert answer.status_code == 200, answer.text
