@@ -188,11 +188,12 @@ async def _streams(stack: DevStack, followers: Sequence[Follower]) -> list[Viola
     try:
 
         async def are_the_log() -> bool:
-            found.clear()
+            seen: list[Violation] = []
             for one in followers:
                 rows = await rows_of(database, one.user.user)
                 texts = violations(one.name, one.heard, rows, one.shown)
-                found.extend(Violation("P2", one.user.user, text) for text in texts)
+                seen += [Violation("P2", one.user.user, text) for text in texts]
+            found[:] = seen  # whole: the last look may be cut off
             return not found
 
         await comes_true(are_the_log, STREAMS_SECONDS)
