@@ -1,8 +1,8 @@
 """What clients and the exchange do while a bug is in force; the same without it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
@@ -23,6 +23,11 @@ TRIES: Final = 3
 """Orders that may be too late for the exchange, one after the other."""
 PRICE_CENTS: Final = 100
 """So far below every market that nothing trades but what the exchange is told to execute."""
+LOST: Final = {"action": "accept-then-drop", "times": 1}
+
+
+class TooLate(Exception):
+    """The order waited too long here to be sent, as it may on a busy machine."""
 
 
 Play = Callable[["Scene"], Coroutine[Any, Any, None]]
@@ -91,6 +96,27 @@ class Scene:
                 break
         return order
 
+    async def struck(
+        self, client: RecordingClient, body: Order, *actions: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What a placement is answered with on which the exchange acts so (`rule`); another one
+        where the first was too late to come to it.
+        """
+        [user] = self.users
+        for _ in range(TRIES):
+            key = str(uuid4())
+            order_id = order_id_for(user, key)
+            with suppress(TooLate):
+                async with self.whole_calls, AsyncExitStack() as rules:
+                    for terms in actions:
+                        one = rule(self.exchange, "place", order_id, **terms)
+                        await rules.enter_async_context(one)
+                    order = await self.place(client, body, key)
+                    if order.get("code") == "not-sent-in-time":
+                        raise TooLate
+                    return order
+        raise TooLate
+
     async def cancel(self, client: RecordingClient, order: Order) -> None:
         """Cancel an order, again until the wish is on record, or time is up; and see it cancelled,
         if that comes.
@@ -154,48 +180,28 @@ async def buy(scene: Scene) -> None:
 async def buy_unanswered(scene: Scene) -> None:
     """The order trades, and its acknowledgement is long in coming."""
     client = await scene.client()
-    key = str(uuid4())
-    order_id = order_id_for(next(iter(scene.users)), key)
-    async with (
-        scene.whole_calls,
-        rule(scene.exchange, "place", order_id, "delay-reply", seconds=2.5, times=1),
-    ):
-        order = await scene.place(client, scene.market(), key)
+    late = {"action": "delay-reply", "seconds": 2.5, "times": 1}
+    order = await scene.struck(client, scene.market(), late)
     await scene.filled(client, order, 10, LOOK_SECONDS)
 
 
 async def refuse(scene: Scene) -> None:
     """The exchange refuses an order."""
     client = await scene.client()
-    key = str(uuid4())
-    order_id = order_id_for(next(iter(scene.users)), key)
-    async with rule(scene.exchange, "place", order_id, "refuse"):
-        await scene.place(client, scene.resting(), key)
+    await scene.struck(client, scene.resting(), {"action": "refuse"})
 
 
 async def lose_answer(scene: Scene) -> None:
     """The exchange accepts an order, and its answer is lost."""
     client = await scene.client()
-    key = str(uuid4())
-    order_id = order_id_for(next(iter(scene.users)), key)
-    async with (
-        scene.whole_calls,
-        rule(scene.exchange, "place", order_id, "accept-then-drop", times=1),
-    ):
-        await scene.place(client, scene.resting(), key)
+    await scene.struck(client, scene.resting(), LOST)
 
 
 async def lose_answer_unseen(scene: Scene) -> None:
     """The same, and for a moment the exchange does not show the order."""
     client = await scene.client()
-    key = str(uuid4())
-    order_id = order_id_for(next(iter(scene.users)), key)
-    async with (
-        scene.whole_calls,
-        rule(scene.exchange, "place", order_id, "hide", seconds=2, times=1),
-        rule(scene.exchange, "place", order_id, "accept-then-drop", times=1),
-    ):
-        await scene.place(client, scene.resting(), key)
+    hidden = {"action": "hide", "seconds": 2, "times": 1}
+    await scene.struck(client, scene.resting(), hidden, LOST)
 
 
 async def cancel(scene: Scene) -> None:
