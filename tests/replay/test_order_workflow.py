@@ -41,6 +41,8 @@ async def replay(
         workflow_runner=runner,
         data_converter=DATA_CONVERTER,
         interceptors=interceptors,
+        # The sandbox stays; a machine that stands still for two seconds is no deadlock.
+        debug_mode=True,
     )
     return await replayer.replay_workflow(history_of(file))
 
