@@ -1,6 +1,9 @@
 import asyncio
+import shutil
 import sys
+import time
 from dataclasses import replace
+from datetime import time as time_of_day
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from devstack.errors import StackError
 from devstack.process import ProcessSpec, Report, State, fixed
 from devstack.settings import StackSettings
 from devstack.stack import DevStack
+from exchange.calendar import last_day_end_ms
 
 
 def stack_with(
@@ -45,6 +49,18 @@ def test_several_api_nodes_have_a_port_and_an_address_each(tmp_path: Path) -> No
     assert told == {"api": "20001", "api-2": "20002"}
     assert stack.api_urls == ["http://127.0.0.1:20001", "http://127.0.0.1:20002"]
     assert stack.api_urls[0] == stack.api_url
+
+
+def test_no_day_of_the_exchange_ends_while_a_temporary_stack_lives() -> None:
+    stack = DevStack.temporary(only=("exchange",))
+    stack.ports = {"exchange": 20_001}
+
+    [spec] = stack.specs()
+
+    shutil.rmtree(stack.home.root)
+    day_end = time_of_day.fromisoformat(spec.environment["EXCHANGE_DAY_END"])
+    now_ms = int(time.time() * 1000)
+    assert 10 < (now_ms - last_day_end_ms(now_ms, day_end)) / 3_600_000 < 14
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
@@ -106,7 +122,7 @@ async def test_starting_what_runs_leaves_it_as_it_is(tmp_path: Path) -> None:
         await api.was_ready.wait()
         pid = api.pid
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await stack.start("api")
 
         assert (api.pid, api.state) == (pid, State.READY)
@@ -129,7 +145,7 @@ async def test_starting_again_what_cannot_be_prepared_any_more_says_why(tmp_path
         await stack.processes["api"].was_ready.wait()
         await stack.stop("api")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with pytest.raises(StackError, match="api: failed no space left"):
                 await stack.start("api")
 
