@@ -1,6 +1,7 @@
 """The rules of the repository that no other tool holds."""
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,13 +29,18 @@ def _files() -> Iterator[Path]:
     for top in sorted(ROOT.iterdir()):
         if top.name.startswith(".") and top.name != ".ci":
             continue
-        if top.is_file():
-            found = [top]
-        else:
-            found = sorted(path for path in top.rglob("*") if not SKIPPED & set(path.parts))
-        for path in found:
+        for path in [top] if top.is_file() else _below(top):
             if path.is_file() and path.suffix in TEXT:
                 yield path
+
+
+def _below(top: Path) -> list[Path]:
+    """The files below a folder. What is skipped is not entered: there, others write and remove."""
+    found = []
+    for folder, folders, names in os.walk(top):
+        folders[:] = [name for name in folders if name not in SKIPPED]
+        found += [Path(folder, name) for name in names]
+    return sorted(found)
 
 
 def _sources() -> list[Path]:

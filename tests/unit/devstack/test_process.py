@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -105,7 +104,10 @@ async def test_a_killed_process_comes_back_with_another_pid(tmp_path: Path) -> N
     assert "restarting: killed by SIGKILL; again in 0.2 s" in said
 
 
-async def test_each_death_in_a_row_doubles_the_wait(tmp_path: Path) -> None:
+async def test_each_death_in_a_row_doubles_the_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "STABLE_SECONDS", 3600.0)
     said: list[str] = []
     process = supervised(tmp_path, "raise SystemExit(3)", on_change=said.append)
 
@@ -164,10 +166,9 @@ async def test_a_paused_process_can_be_stopped(tmp_path: Path) -> None:
         await process.was_ready.wait()
         process.pause()
 
-        started = time.monotonic()
         await process.stop()
 
-        assert time.monotonic() - started < process.spec.stop_timeout_seconds
+    assert process.last_end == "killed by SIGTERM"
 
 
 async def test_a_stopped_process_stays_down_until_it_is_started(tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ async def test_a_stop_during_the_spawn_stops_the_child(
 
     monkeypatch.setattr(spawn, "spawn", slow_spawn)
     process = supervised(tmp_path, FOREVER)
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
         run = tasks.create_task(process.run())
         await spawning.wait()
 
@@ -214,7 +215,7 @@ async def test_a_process_stopped_while_it_waits_to_be_restarted_can_start_at_onc
     tmp_path: Path,
 ) -> None:
     process = supervised(tmp_path, "raise SystemExit(3)")
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
         run = tasks.create_task(process.run())
         await eventually(lambda: process.state is State.RESTARTING)
 
@@ -228,7 +229,7 @@ async def test_a_process_stopped_while_it_waits_to_be_restarted_can_start_at_onc
 async def test_a_task_that_runs_once_is_repeated_only_while_it_fails(tmp_path: Path) -> None:
     process = supervised(tmp_path, FAILS_AT_FIRST, probe=None, once=True)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await process.run()
 
     assert process.state is State.DONE

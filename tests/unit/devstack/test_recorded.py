@@ -40,7 +40,7 @@ async def test_a_recorded_process_is_killed_by_its_name(
 
     assert kill_recorded(Home(tmp_path), "nats") == child.pid
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await child.wait() == -signal.SIGKILL
 
 

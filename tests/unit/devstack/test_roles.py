@@ -4,8 +4,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from devstack import probes
 from devstack.errors import StackError
 from devstack.roles import Row, owner_among, roles_of
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers in this very process answer; a busy machine must not make them silent."""
+    monkeypatch.setattr(probes, "PROBE_TIMEOUT_SECONDS", 60.0)
 
 
 @asynccontextmanager

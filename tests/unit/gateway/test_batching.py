@@ -93,7 +93,7 @@ async def test_gathering_ends_by_itself() -> None:
 
     async with running(batcher):
         await batcher.place(placement("a"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             reply = await batcher.place(placement("b"))
 
     assert reply.outcome == "accepted"
