@@ -27,6 +27,7 @@ HERE: Final = Path(__file__).parent
 MODULES: Final = HERE / "node_modules"
 RETURN_SECONDS: Final = 1.0
 INSTALL_SECONDS: Final = 120.0
+STEP_MS: Final = 120_000
 KINDS: Final = ("hello", "prices", "stale", "live")
 
 
@@ -151,6 +152,7 @@ class Chromium(ForeignClient):
             await asyncio.Event().wait()
 
     async def _open(self, page: Page) -> None:
+        page.set_default_timeout(STEP_MS)
         await page.expose_function("heard", self.heard)
         await page.goto(f"{self.url}/livez")
         given = {"token": self.token, "symbols": ",".join(self.symbols), "kinds": KINDS}
@@ -188,10 +190,12 @@ async def installed(npm: str) -> None:
     """Install what `package-lock.json` says. Raises `CannotRun`."""
     wanted = json.loads((HERE / "package.json").read_text())["dependencies"]
     try:
-        # `npm ci` begins by removing all there is: one process of tests at a time.
+        # `npm ci` begins by removing all there is: one process of tests at a time. It ends by
+        # writing its own lock there: without that, it was cut off in the middle.
         with (HERE / "package-lock.json").open() as lock:
             await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-            if all((MODULES / name).exists() for name in wanted):
+            parts = [*wanted, ".package-lock.json"]
+            if all((MODULES / name).exists() for name in parts):
                 return
             command = (npm, "ci", "--no-audit", "--no-fund")
             async with asyncio.timeout(INSTALL_SECONDS):

@@ -10,10 +10,11 @@ from devstack.stack import DevStack
 from tests.foreign.clients import HERE, child, installed
 from tests.support.accounts import account
 from tests.support.eventually import eventually
-from tests.support.order_follower import PATH, place_resting
+from tests.support.order_follower import PATH
 from tests.support.order_log_checker import Heard, rows_of, violations
 from tests.support.price_watch import killed
 from tests.support.programs import CannotRun, found
+from tests.support.trading import RESTING, placed
 
 
 async def test_event_source_goes_on_after_the_last_event_it_heard(stack: DevStack) -> None:
@@ -38,10 +39,10 @@ async def test_event_source_goes_on_after_the_last_event_it_heard(stack: DevStac
 
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follow())
-            await place_resting(alice.http)
-            await eventually(lambda: len(heard) == 2, "the order is heard of")
+            await placed(alice, RESTING)
+            await eventually(lambda: len(heard) >= 2, "the order is heard of", 60.0)
             await killed(stack, "api")
-            await place_resting(alice.http)
+            await placed(alice, RESTING)
             await eventually(lambda: len(heard) >= 4, "the next one too", 60.0)
             following.cancel()
         database = await asyncpg.connect(stack.env["SHERWOOD_DATABASE_URL"])
