@@ -7,12 +7,16 @@ import * as symbols from "./symbols.js";
 
 const TYPING_MS = 200;
 const ANEW_MS = 5000;
+/** Orders whose newest event is remembered: it may come before the answer to their placing. */
+const HEARD_MAX = 20;
 
 /** Put the ticket into `section`. */
 export function mountTicket(section, app) {
   let symbol = null;
   let attempt = null;
   let placed = null;
+  let wasRepeated = false;
+  const heard = new Map();
   let asked = 0;
   let typing = null;
 
@@ -57,6 +61,9 @@ export function mountTicket(section, app) {
   document.addEventListener("session-changed", changed);
   document.addEventListener("order-placed", preview);
   document.addEventListener("order-changed", ({ detail: order }) => {
+    heard.delete(order.id);
+    heard.set(order.id, order);
+    if (heard.size > HEARD_MAX) heard.delete(heard.keys().next().value);
     if (order.id === placed?.id && order.version > placed.version) tellOrder(order);
     preview();
   });
@@ -72,6 +79,7 @@ export function mountTicket(section, app) {
 
   function changed() {
     attempt = placed = null;
+    wasRepeated = false;
     outcome.hidden = fresh.hidden = true;
     show();
     clearTimeout(typing);
@@ -151,9 +159,12 @@ export function mountTicket(section, app) {
     }
   }
 
+  /** The newest that is known of the order; that it was sent again stays true of it. */
   function tellOrder(order, isRepeat = false) {
-    placed = order;
-    say("good", ...described(order, isRepeat));
+    const told = heard.get(order.id);
+    placed = told?.version > order.version ? told : order;
+    wasRepeated ||= isRepeat;
+    say("good", ...described(placed, wasRepeated));
   }
 
   function say(kind, ...parts) {
