@@ -1,15 +1,20 @@
 """What the tests of the account's half of the page look at, and how they get there."""
 
+import re
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import PageAt, sign_in
+from tests.browser.conftest import PATIENCE_MS, PageAt, sign_in
+from tests.support.eventually import eventually
 from tests.support.race import Scene
 from tests.support.trading import Order
 
 AWAY: Final = r"Failed to load resource: .*(ERR_|503)"
 """What Chromium says of an API that is away, or about to go."""
+ANSWER: Final = re.compile("^(Cancelled|Asked for; the exchange has not answered yet)$")
+"""A busy machine may need more than the three seconds of an answer."""
 
 
 async def desk(page_at: PageAt, scene: Scene, **options: Any) -> Page:
@@ -41,3 +46,19 @@ async def details(page: Page, order: Order) -> Locator:
     dialog = page.get_by_role("dialog")
     await expect(dialog.locator(".explanation")).not_to_be_empty()
     return dialog
+
+
+async def cancelled(
+    page: Page, press: Locator, act: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Press what cancels until the wish is on record: a busy server may have to be asked again."""
+    await expect(press).to_be_visible()
+
+    async def on_record() -> bool:
+        if await press.is_hidden():  # it was recorded all the same
+            return True
+        async with page.expect_response(lambda one: one.request.method == "DELETE") as asked:
+            await (act or press.click)()
+        return (await asked.value).status != 503
+
+    await eventually(on_record, "the wish to cancel is on record", PATIENCE_MS / 1000)

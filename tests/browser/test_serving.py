@@ -43,7 +43,7 @@ async def test_the_api_description_needs_no_other_server(page_at: PageAt) -> Non
 
 
 async def test_files_are_checked_anew_and_not_sent_again(stack: DevStack) -> None:
-    async with httpx.AsyncClient(base_url=stack.api_url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=stack.api_url, trust_env=False, timeout=30) as http:
         for path in ("/", "/docs", "/web/app.js", "/web/vendor/lightweight-charts.js"):
             first = await http.get(path)
             again = await http.get(path, headers={"If-None-Match": first.headers["etag"]})
@@ -78,7 +78,7 @@ async def test_what_the_policy_forbids_does_not_happen_and_is_noticed(
     ],
 )
 async def test_nothing_else_is_served(stack: DevStack, path: str) -> None:
-    async with httpx.AsyncClient(base_url=stack.api_url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=stack.api_url, trust_env=False, timeout=30) as http:
         answer = await http.get(path)
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")

@@ -8,6 +8,7 @@ from typing import Final
 
 from playwright.async_api import Browser, Error, async_playwright
 
+START_MS: Final = 120_000
 QUIET: Final = (
     "--disable-dev-shm-usage",  # in a container it is small
     "--disable-gpu",
@@ -44,7 +45,7 @@ async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         try:
             browser = await playwright.chromium.launch(
-                executable_path=path, args=[*QUIET, *arguments]
+                executable_path=path, args=[*QUIET, *arguments], timeout=START_MS
             )
         except Error as error:
             reason = error.message.splitlines()[0]
