@@ -110,7 +110,7 @@ class HttpxSse(ForeignClient):
     async def follow(self) -> None:
         headers = {"Authorization": f"Bearer {self.token}"}
         retry_seconds = RETURN_SECONDS
-        async with httpx.AsyncClient(trust_env=False, headers=headers, timeout=30.0) as http:
+        async with httpx.AsyncClient(trust_env=False, headers=headers, timeout=60.0) as http:
             while True:
                 body = {"symbols": self.symbols}
                 with suppress(httpx.TransportError):
