@@ -27,7 +27,6 @@ from brokerage.contracts.subjects import LEASES_BUCKET
 log = structlog.get_logger()
 
 ATTEMPT_SECONDS: Final = 0.5
-"""No request for the lease waits longer; the next one asks what became of it."""
 RETRY_SECONDS: Final = 0.05
 WATCHED_SECONDS: Final = 3.0
 """Who saw no owner for this long does not stand by: it cannot look, or there is none."""
@@ -48,13 +47,15 @@ class LeaseTiming:
     """How long a silent owner keeps the lease, and how often it is renewed and looked at.
 
     `margin_seconds` is for what lies between asking "is it mine?" and the bytes leaving the
-    process, and for two clocks that do not run equally fast.
+    process, and for two clocks that do not run equally fast. No request for the lease waits longer
+    than `attempt_seconds`; the next one asks what became of it.
     """
 
     length_seconds: float = 1.2
     margin_seconds: float = 0.2
     renew_seconds: float = 0.3
     look_seconds: float = 0.1
+    attempt_seconds: float = ATTEMPT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class Lease:
             if begun >= self._until:
                 break
             try:
-                async with asyncio.timeout(min(ATTEMPT_SECONDS, self._until - begun)):
+                async with asyncio.timeout(min(self._timing.attempt_seconds, self._until - begun)):
                     if not sure:
                         self._revision = await self._own_revision()
                     revision = await self._write(self._holder, self._revision)
@@ -179,7 +180,7 @@ class Lease:
         if not held:
             return
         try:
-            async with asyncio.timeout(ATTEMPT_SECONDS):
+            async with asyncio.timeout(self._timing.attempt_seconds):
                 # Read first: a renewal may have been cut off after it was written.
                 await self._write("", await self._own_revision())
         except (BusUnavailable, TimeoutError, _Changed) as error:
@@ -206,7 +207,7 @@ class Lease:
 
     async def _read(self) -> _Record:
         with self._asking("read"):
-            async with asyncio.timeout(ATTEMPT_SECONDS):
+            async with asyncio.timeout(self._timing.attempt_seconds):
                 try:
                     entry = await self._bucket.get(self._key)
                 except KeyNotFoundError:  # also where there is no bucket
@@ -216,7 +217,7 @@ class Lease:
     async def _write(self, holder: str, revision: int) -> int:
         """Replace `revision`; returns the new one. Raises `_Changed` or `BusUnavailable`."""
         with self._asking("write"):
-            async with asyncio.timeout(ATTEMPT_SECONDS):
+            async with asyncio.timeout(self._timing.attempt_seconds):
                 try:
                     return await self._bucket.update(self._key, holder.encode(), last=revision)
                 except KeyWrongLastSequenceError as error:

@@ -11,19 +11,24 @@ import pytest
 from msgspec.structs import replace
 
 from brokerage.bus.beat import Resend
-from brokerage.bus.connection import Bus, open_bus
+from brokerage.bus.connection import Bus, BusUnavailable, open_bus
 from brokerage.bus.last_price import LastPrices
-from brokerage.bus.lease import LeaseTiming
 from brokerage.bus.tick import EPOCH_SHIFT
 from brokerage.contracts.subjects import FEED_BEAT, FEED_LEASE, FEED_RESEND
+from streaming import following
 from tests.support.eventually import eventually
-from tests.support.feeds import copy_of_feed, following_feed, listen_to_feed, vacate
+from tests.support.feeds import (
+    PATIENT,
+    STEADY,
+    copy_of_feed,
+    following_feed,
+    listen_to_feed,
+    vacate,
+)
 from tests.support.nats_server import NatsServer
 from tests.support.prices import comes_true, price_node, viewing
 from tests.support.proxy import proxy_to
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
-
-PATIENT = LeaseTiming(length_seconds=60.0)
 
 
 @pytest.fixture
@@ -41,11 +46,20 @@ async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
         yield bus
 
 
+@pytest.fixture
+def long_silences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for some seconds is no exchange to connect to again."""
+    monkeypatch.setattr(following, "SILENCE_SECONDS", 60.0)
+
+
 async def price_is(bus: Bus, symbol: str, price_cents: int, epoch: int = 0) -> None:
     """Return once the stream has this price under this epoch or a newer one."""
 
     async def so() -> bool:
-        tick = await LastPrices(bus).get(symbol)
+        try:
+            tick = await LastPrices(bus).get(symbol)
+        except BusUnavailable:
+            return False
         return (
             tick is not None and tick.price_cents == price_cents and tick.v >> EPOCH_SHIFT >= epoch
         )
@@ -53,6 +67,7 @@ async def price_is(bus: Bus, symbol: str, price_cents: int, epoch: int = 0) -> N
     await comes_true(so, f"{symbol} is at {price_cents}")
 
 
+@pytest.mark.usefixtures("long_silences")
 async def test_standby_opens_no_connection_and_takes_over_from_one_that_stops(
     exchange: ScriptedFeed, nats: NatsServer, bus: Bus
 ) -> None:
@@ -72,7 +87,7 @@ async def test_standby_opens_no_connection_and_takes_over_from_one_that_stops(
 
             # The lease lasts for a minute: only one that is given back is had at once.
             await first_life.aclose()
-            await eventually(lambda: second.live, "the second copy is live", 20)
+            await eventually(lambda: second.live, "the second copy is live")
 
             await exchange.send(exchange.trade("AAPL", 15_200))
             await price_is(bus, "AAPL", 15_200, epoch + 1)
@@ -90,8 +105,10 @@ async def test_owner_publishes_every_symbol_before_its_first_beat(
 
     await bus.subscribe(">", note)
     said = await listen_to_feed(bus)
-    async with copy_of_feed(exchange.url, nats.url):
+    async with copy_of_feed(exchange.url, nats.url, timing=STEADY):
         await eventually(lambda: FEED_BEAT in order, "a beat is heard")
+        # Each subscription is served in its own time.
+        await eventually(lambda: said.epoch > 0 and len(said.ticks) > 0, "both are heard")
 
     before = order[: order.index(FEED_BEAT)]
     assert {"prices.AAPL", "prices.BRK_B"} <= set(before)
@@ -101,9 +118,12 @@ async def test_owner_publishes_every_symbol_before_its_first_beat(
 async def test_owner_that_was_cut_off_is_replaced_and_what_it_had_sent_is_overwritten(
     exchange: ScriptedFeed, nats: NatsServer, bus: Bus
 ) -> None:
-    async with proxy_to(nats.url) as way, copy_of_feed(exchange.url, way.url) as first:
+    async with (
+        proxy_to(nats.url) as way,
+        copy_of_feed(exchange.url, way.url, timing=STEADY) as first,
+    ):
         await eventually(lambda: first.live, "the first copy is live")
-        async with copy_of_feed(exchange.url, nats.url) as second:
+        async with copy_of_feed(exchange.url, nats.url, timing=STEADY) as second:
             await eventually(lambda: second.ready, "the second stands by")
             said = await listen_to_feed(bus)
             await eventually(lambda: said.is_past(0), "the first says something")
@@ -142,23 +162,28 @@ async def test_price_of_an_owner_that_was_replaced_counts_as_none_until_it_is_se
         await bus.publish("prices.META", late.replace(b"AAPL", b"META"))
         await bus.flush()
 
-        async def refused() -> bool:
-            fragments = await newest.fragments(["AAPL", "META", "BRK.B"])
-            return (
-                fragments.keys() == {"AAPL", "BRK.B"}
-                and b'"priceInCents":1,' not in fragments["AAPL"]
-            )
+        shown: list[bytes] = []
+
+        async def sent_again() -> bool:
+            try:
+                fragments = await newest.fragments(["AAPL", "META", "BRK.B"])
+            except BusUnavailable:
+                return False
+            shown.extend(fragments.values())
+            return fragments.keys() == {"AAPL", "BRK.B"}
 
         # The feed was asked to publish again; the symbol that it does not know stays without.
-        assert await refused()
+        await eventually(sent_again, "there is a price of this owner again")
+        assert not any(b'"priceInCents":1,' in fragment for fragment in shown)
         assert await newest.get("META") is None
 
 
+@pytest.mark.usefixtures("long_silences")
 async def test_feed_that_hears_of_a_newer_epoch_claims_one_that_is_newer_still(
     exchange: ScriptedFeed, nats: NatsServer, bus: Bus
 ) -> None:
     said = await listen_to_feed(bus)
-    async with following_feed(exchange.url, nats.url):
+    async with following_feed(exchange.url, nats.url, timing=PATIENT):
         await bus.publish(FEED_RESEND, msgspec.json.encode(Resend(500)))
         await eventually(lambda: said.epoch == 501, "the feed's epoch is newer")
 
@@ -177,7 +202,7 @@ async def test_node_that_remembers_a_newer_epoch_is_shown_prices_all_the_same(
 ) -> None:
     said = await listen_to_feed(bus)
     async with (
-        following_feed(exchange.url, nats.url),
+        following_feed(exchange.url, nats.url, timing=PATIENT),
         price_node(nats.url) as node,
         viewing(node.url, ["AAPL"], lambda heard: heard.price("AAPL") == 15_000) as heard,
     ):
@@ -185,7 +210,7 @@ async def test_node_that_remembers_a_newer_epoch_is_shown_prices_all_the_same(
         await eventually(lambda: said.epoch > 0, "the feed beats")
         newer = replace(said.beats[-1], epoch=70)
         await bus.publish(FEED_BEAT, msgspec.json.encode(newer))
-        await eventually(lambda: node.market.hub.v_min == 70 << EPOCH_SHIFT, "the node heard it")
+        await eventually(lambda: node.market.hub.v_min >= 70 << EPOCH_SHIFT, "the node heard it")
         await eventually(lambda: said.epoch == 71, "the feed claims a newer one")
 
         await exchange.send(exchange.trade("AAPL", 15_100))
@@ -193,12 +218,13 @@ async def test_node_that_remembers_a_newer_epoch_is_shown_prices_all_the_same(
     assert 70 in said.resends
 
 
+@pytest.mark.usefixtures("long_silences")
 async def test_nats_that_lost_disk_and_memory_gets_a_newer_epoch_all_the_same(
     exchange: ScriptedFeed, nats: NatsServer, bus: Bus, tmp_path: Path
 ) -> None:
     async with (
-        copy_of_feed(exchange.url, nats.url) as first,
-        copy_of_feed(exchange.url, nats.url) as second,
+        copy_of_feed(exchange.url, nats.url, timing=STEADY) as first,
+        copy_of_feed(exchange.url, nats.url, timing=STEADY) as second,
     ):
         said = await listen_to_feed(bus)
         for _ in range(3):
@@ -216,8 +242,12 @@ async def test_nats_that_lost_disk_and_memory_gets_a_newer_epoch_all_the_same(
         await eventually(lambda: said.epoch > epoch, "a newer epoch is heard")
         await price_is(bus, "AAPL", 15_700, epoch + 1)
         await price_is(bus, "BRK.B", 40_000, epoch + 1)
-        await eventually(lambda: first.ready and second.ready, "both are ready")
-        assert {first.role, second.role} == {"owner", "standby"}
+        await eventually(
+            lambda: (
+                first.ready and second.ready and {first.role, second.role} == {"owner", "standby"}
+            ),
+            "both are ready, one as the owner",
+        )
         await eventually(lambda: exchange.connections == 1, "one of them follows")
     assert exchange.connections_max == 1
 
@@ -225,8 +255,8 @@ async def test_nats_that_lost_disk_and_memory_gets_a_newer_epoch_all_the_same(
 async def test_owner_of_a_silent_exchange_says_that_it_is_not_ready_until_it_hears_it_again(
     exchange: ScriptedFeed, nats: NatsServer, bus: Bus
 ) -> None:
-    async with following_feed(exchange.url, nats.url) as feed:
-        assert feed.ready
+    async with following_feed(exchange.url, nats.url, timing=PATIENT) as feed:
+        await eventually(lambda: feed.ready, "it is ready")
 
         exchange.beating = False
         await eventually(lambda: not feed.ready, "it is not ready")

@@ -11,13 +11,13 @@ from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.lease import Lease, LeaseTiming
 from brokerage.contracts.subjects import LEASES_BUCKET
 from tests.support.eventually import eventually
-from tests.support.feeds import vacate
+from tests.support.feeds import PATIENT, STEADY, vacate
 from tests.support.nats_server import NatsServer, nats_server
 from tests.support.proxy import proxy_to
 
 KEY = "job"
-PATIENT = LeaseTiming(length_seconds=60.0)
-"""For tests in which nobody may get the lease by waiting for its end."""
+RENEWALS = 2 + int(STEADY.length_seconds / STEADY.renew_seconds)
+"""What takes longer than the lease lasts."""
 
 
 @pytest.fixture
@@ -82,7 +82,8 @@ def owner_among(*candidates: Candidate) -> Candidate | None:
 async def test_one_of_two_gets_it_and_keeps_it(server: NatsServer) -> None:
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         buses = [await stack.enter_async_context(open_bus(server.url, "test")) for _ in range(2)]
-        one, two = (Candidate(bus, f"holder-{number}") for number, bus in enumerate(buses))
+        await vacate(buses[0], KEY)
+        one, two = (Candidate(bus, f"holder-{number}", STEADY) for number, bus in enumerate(buses))
         runs = [tasks.create_task(one.run()), tasks.create_task(two.run())]
         with never_two(tasks, one, two):
             await eventually(lambda: owner_among(one, two) is not None, "one of them owns it")
@@ -90,7 +91,7 @@ async def test_one_of_two_gets_it_and_keeps_it(server: NatsServer) -> None:
             revision = await revision_of(buses[0])
 
             async def renewed_often() -> bool:
-                return await revision_of(buses[0]) > revision + 8
+                return await revision_of(buses[0]) > revision + RENEWALS
 
             await eventually(renewed_often, "it is renewed for longer than its length")
             assert owner_among(one, two) is owner
@@ -103,11 +104,11 @@ async def test_owner_that_renews_no_more_has_stopped_before_the_next_one_starts(
     server: NatsServer, bus: Bus
 ) -> None:
     await vacate(bus, KEY)
-    first = Candidate(bus, "first")
+    first = Candidate(bus, "first", STEADY)
     await first.lease.acquire()
     assert first.lease.held
 
-    second = Candidate(bus, "second")
+    second = Candidate(bus, "second", STEADY)
     async with asyncio.TaskGroup() as tasks:
         with never_two(tasks, first, second):
             await second.lease.acquire()
@@ -126,7 +127,7 @@ async def test_lease_given_back_goes_to_the_next_at_once(server: NatsServer, bus
 
         running.cancel()
 
-        await eventually(lambda: second.lease.held, "the second owns it without waiting", 20)
+        await eventually(lambda: second.lease.held, "the second owns it without waiting")
         assert not first.lease.held
         waiting.cancel()
 
@@ -138,7 +139,7 @@ async def test_lease_that_somebody_else_wrote_is_lost_at_once(server: NatsServer
 
     bucket = await bus.jetstream.key_value(LEASES_BUCKET)
     await bucket.put(KEY, b"another")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENT.length_seconds / 2):
         await lease.keep()
 
     assert not lease.held
@@ -161,7 +162,8 @@ async def test_what_was_lost_is_not_given_back(server: NatsServer, bus: Bus) -> 
 async def test_renewal_whose_answer_was_lost_is_no_loss(server: NatsServer) -> None:
     async with proxy_to(server.url) as way, open_bus(way.url, "test") as bus:
         await vacate(bus, KEY)
-        owner = Candidate(bus, "first", PATIENT)
+        # It outlasts every pause here; a renewal is given up soon.
+        owner = Candidate(bus, "first", LeaseTiming(length_seconds=60.0))
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(owner.run())
             await eventually(lambda: owner.lease.held, "it is owned")
@@ -190,7 +192,7 @@ async def test_owner_that_is_cut_off_stops_by_itself_and_stands_by_when_it_is_ba
         open_bus(way.url, "test") as cut_off,
         asyncio.TaskGroup() as tasks,
     ):
-        one, two = Candidate(cut_off, "one"), Candidate(bus, "two")
+        one, two = Candidate(cut_off, "one", STEADY), Candidate(bus, "two", STEADY)
         runs = [tasks.create_task(one.run())]
         await eventually(lambda: one.lease.held, "the first owns it")
         runs.append(tasks.create_task(two.run()))
@@ -238,7 +240,8 @@ async def test_empty_store_is_waited_for_because_it_may_have_forgotten_an_owner(
     server: NatsServer, bus: Bus
 ) -> None:
     await vacate(bus, KEY)
-    timing = LeaseTiming(length_seconds=5.0)
+    # Longer than a server takes to come back on a busy machine.
+    timing = LeaseTiming(length_seconds=15.0)
     first, second = Candidate(bus, "first", timing), Candidate(bus, "second", timing)
     await first.lease.acquire()
     await server.kill()

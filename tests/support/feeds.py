@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import httpx
 from nats.js.errors import KeyWrongLastSequenceError
 
 from brokerage.bus.beat import Beat, decode_beat, decode_resend
-from brokerage.bus.connection import Bus, open_bus
+from brokerage.bus.connection import Bus, BusUnavailable, open_bus
 from brokerage.bus.execution_log import ExecutionLog
 from brokerage.bus.lease import Lease, LeaseTiming, ensure_leases
 from brokerage.bus.market_facts import MarketFacts
@@ -24,6 +25,11 @@ from streaming.forwarding import Forwarder
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.running import Running, running
+
+STEADY: Final = LeaseTiming(length_seconds=6.0)
+"""For tests in which a machine that stands still for some seconds must not cost the lease."""
+PATIENT: Final = LeaseTiming(length_seconds=60.0, attempt_seconds=30.0)
+"""For tests in which nobody may get the lease by waiting for its end."""
 
 
 @asynccontextmanager
@@ -40,11 +46,12 @@ async def following_feed(
     nats_url: str,
     settled_seq: int = 0,
     open_bar_store: OpenBarStore = no_postgres,
+    timing: LeaseTiming | None = None,
 ) -> AsyncIterator[Feed]:
     """The only copy, from the moment on that it is live."""
     async with open_bus(nats_url, "test") as bus:
         await vacate(bus, FEED_LEASE)
-    async with copy_of_feed(exchange_url, nats_url, settled_seq, open_bar_store) as feed:
+    async with copy_of_feed(exchange_url, nats_url, settled_seq, open_bar_store, timing) as feed:
         await eventually(lambda: feed.live, "the feed is live")
         yield feed
 
@@ -84,9 +91,16 @@ async def vacate(bus: Bus, key: str) -> None:
 
     It would be waited for otherwise: a store that says nothing may have forgotten an owner.
     """
-    await ensure_leases(bus)
-    with suppress(KeyWrongLastSequenceError):
-        await (await bus.jetstream.key_value(LEASES_BUCKET)).create(key, b"")
+
+    async def vacated() -> None:
+        try:
+            await ensure_leases(bus)
+        except BusUnavailable as error:
+            raise AssertionError(str(error)) from error
+        with suppress(KeyWrongLastSequenceError):
+            await (await bus.jetstream.key_value(LEASES_BUCKET)).create(key, b"")
+
+    await eventually(vacated, "the lease is nobody's")
 
 
 @dataclass
