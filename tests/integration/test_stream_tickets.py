@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from brokerage.bus.connection import Bus, BusUnavailable, open_bus
-from brokerage.bus.streams import TICKET_SECONDS, TICKETS, ensure_streams
+from brokerage.bus.streams import STREAMS, TICKET_SECONDS, TICKETS, ensure_stream, ensure_streams
 from brokerage.bus.tickets import (
     TICKET_CHARS,
     TICKETS_PER_USER_MAX,
@@ -23,10 +23,20 @@ from tests.support.nats_server import NatsServer
 from tests.support.prices import Node, comes_true, price_node, signed_by
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
+LASTING_SECONDS = 600
+"""So long that no ticket gets too old during a test, however slow the machine is."""
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is late is waited for: only a NATS that is away makes tickets unavailable."""
+    monkeypatch.setattr("brokerage.bus.tickets.ANSWER_SECONDS", 60.0)
+
 
 @pytest.fixture
 async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
     async with open_bus(nats.url, "test") as bus:
+        await bucket_of(bus, max_age=LASTING_SECONDS)
         yield bus
 
 
@@ -38,7 +48,11 @@ async def exchange() -> AsyncIterator[ScriptedFeed]:
 
 
 @pytest.fixture
-async def nodes(exchange: ScriptedFeed, nats: NatsServer) -> AsyncIterator[tuple[Node, Node]]:
+async def nodes(
+    exchange: ScriptedFeed, nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Node, Node]]:
+    lasting = [one.evolve(max_age=LASTING_SECONDS) if one is TICKETS else one for one in STREAMS]
+    monkeypatch.setattr("brokerage.bus.streams.STREAMS", lasting)
     async with (
         following_feed(exchange.url, nats.url),
         price_node(nats.url) as one,
@@ -48,7 +62,7 @@ async def nodes(exchange: ScriptedFeed, nats: NatsServer) -> AsyncIterator[tuple
 
 
 async def bucket_of(bus: Bus, **changes: object) -> None:
-    await bus.jetstream.add_stream(TICKETS.evolve(**changes))
+    await ensure_stream(bus, TICKETS.evolve(**changes))
 
 
 async def stored(bus: Bus) -> int:
@@ -95,6 +109,7 @@ async def test_old_ticket_is_not_good(bus: Bus) -> None:
         return await stored(bus) == 0
 
     await comes_true(is_gone, "the server forgets it")
+    await bucket_of(bus, max_age=LASTING_SECONDS)
     with pytest.raises(TicketInvalid):
         await tickets.redeem(ticket)
     assert await tickets.redeem(await tickets.issue("alice")) == "alice"
@@ -168,7 +183,7 @@ async def test_using_tickets_up_keeps_no_more_than_a_users_places(bus: Bus) -> N
 
 
 async def test_full_bucket_refuses_new_tickets_and_still_takes_those_it_has(bus: Bus) -> None:
-    await bucket_of(bus, max_bytes=4096)
+    await bucket_of(bus, max_bytes=4096, max_age=LASTING_SECONDS)
     tickets = Tickets(bus)
     good: dict[str, str] = {}
 
@@ -185,7 +200,6 @@ async def test_full_bucket_refuses_new_tickets_and_still_takes_those_it_has(bus:
 
 
 async def test_bucket_of_another_age_is_changed_and_keeps_its_tickets(bus: Bus) -> None:
-    await bucket_of(bus, max_age=600)
     ticket = await Tickets(bus).issue("alice")
 
     await ensure_streams(bus)
@@ -220,8 +234,13 @@ async def test_first_who_asks_after_nats_lost_its_memory_makes_the_bucket_anew(
     assert await tickets.redeem(ticket) == "alice"
 
 
+def asking(node: Node) -> httpx.AsyncClient:
+    """A client that says of itself nothing of who asks."""
+    return httpx.AsyncClient(base_url=node.url, trust_env=False, timeout=30)
+
+
 async def ticket_from(node: Node, user: str = "alice") -> str:
-    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
+    async with asking(node) as client:
         answer = await client.post("/stream-ticket", headers=signed_by(user))
     assert answer.status_code == 200, answer.text
     assert answer.json()["expiresInSeconds"] == TICKET_SECONDS
@@ -235,7 +254,7 @@ async def first_line(node: Node, ticket: str, symbols: str = "AAPL") -> str:
     """How a stream opened with the ticket begins, or the code of the refusal."""
     params = {"symbols": symbols, "ticket": ticket}
     async with (
-        httpx.AsyncClient(base_url=node.url, trust_env=False) as client,
+        asking(node) as client,
         client.stream("GET", "/subscribe", params=params) as response,
     ):
         if response.status_code != 200:
@@ -263,7 +282,7 @@ async def test_nothing_tells_a_used_ticket_from_one_that_never_was(
     used = await ticket_from(node)
     assert (await first_line(node, used)).startswith("retry:")
 
-    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
+    async with asking(node) as client:
         refused = [
             await client.get("/subscribe", params={"symbols": "AAPL", "ticket": ticket})
             for ticket in (used, "A" * TICKET_CHARS, "no ticket", "")
@@ -283,7 +302,7 @@ async def test_user_with_too_many_unused_tickets_is_told_when_to_ask_again(
     for _ in range(TICKETS_PER_USER_MAX):
         await ticket_from(node)
 
-    async with httpx.AsyncClient(base_url=other.url, trust_env=False) as client:
+    async with asking(other) as client:
         refused = await client.post("/stream-ticket", headers=signed_by("alice"))
 
     assert (refused.status_code, refused.json()["code"]) == (429, "too-many-tickets")
@@ -298,7 +317,7 @@ async def test_without_nats_tickets_are_unavailable_and_not_called_invalid(
     ticket = await ticket_from(node)
     await nats.kill()
 
-    async with httpx.AsyncClient(base_url=node.url, trust_env=False) as client:
+    async with asking(node) as client:
         refused = await client.post("/stream-ticket", headers=signed_by("alice"))
 
     assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
