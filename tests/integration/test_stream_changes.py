@@ -51,6 +51,14 @@ async def nodes(exchange: ScriptedFeed, nats: NatsServer) -> AsyncIterator[tuple
         yield holder, another
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is late is waited for: a slow machine makes no change unavailable."""
+    monkeypatch.setattr("brokerage.bus.last_price.ANSWER_SECONDS", 12.0)
+    monkeypatch.setattr("brokerage.bus.stream_control.CHANGE_SECONDS", 14.0)
+    monkeypatch.setattr("brokerage.bus.stream_control.ANSWER_SECONDS", 16.0)
+
+
 def snapshot_seen(heard: Heard) -> bool:
     return "prices" in heard.kinds()
 
@@ -61,6 +69,17 @@ def stream_of(heard: Heard) -> str:
     stream_id = hello["streamId"]
     assert isinstance(stream_id, str)
     return stream_id
+
+
+def told_once(heard: Heard) -> bool:
+    """True if no tick was told twice; that of another owner of the feed is another."""
+    told = [
+        (tick["symbol"], tick["v"])
+        for kind, ticks in heard.events
+        if kind == "prices"
+        for tick in ticks
+    ]
+    return len(told) == len(set(told))
 
 
 async def change(
@@ -78,13 +97,13 @@ def code_of(answer: tuple[int, Any]) -> str:
     return str(body["code"])
 
 
+@pytest.mark.usefixtures("patience")
 async def test_stream_shows_other_symbols_when_another_node_is_told_so(
     exchange: ScriptedFeed, nodes: tuple[Node, Node]
 ) -> None:
     holder, another = nodes
     async with viewing(holder.url, ["AAPL", "BRK.B"], snapshot_seen) as heard:
         stream_id = stream_of(heard)
-        seen = len(heard.events)
 
         changed = await change(another, stream_id, ["META", "BRK.B", "META"])
         await eventually(lambda: heard.price("META") == 52_210, "the new symbol is shown")
@@ -93,11 +112,12 @@ async def test_stream_shows_other_symbols_when_another_node_is_told_so(
 
         assert changed == (200, {"streamId": stream_id, "symbols": ["META", "BRK.B"]})
         assert heard.price("AAPL") == 15_000, "what was left out is not shown"
-        assert [tick["symbol"] for tick in heard.events[seen][1]] == ["META"]
+        assert told_once(heard), "what was kept is not told again"
         assert holder.market.hub.viewers == 1
         assert another.market.hub.viewers == 0
 
 
+@pytest.mark.usefixtures("patience")
 async def test_repeating_a_change_changes_nothing(nodes: tuple[Node, Node]) -> None:
     holder, another = nodes
     async with viewing(holder.url, ["AAPL"], snapshot_seen) as heard:
@@ -107,9 +127,10 @@ async def test_repeating_a_change_changes_nothing(nodes: tuple[Node, Node]) -> N
         await eventually(lambda: heard.price("META") == 52_210, "the new symbol is shown")
 
         assert answers == [(200, {"streamId": stream_of(heard), "symbols": ["META"]})] * 3
-        assert heard.kinds().count("prices") == 2
+        assert told_once(heard)
 
 
+@pytest.mark.usefixtures("patience")
 async def test_of_changes_at_once_one_is_what_the_stream_shows_and_no_mixture(
     exchange: ScriptedFeed, nodes: tuple[Node, Node]
 ) -> None:
@@ -122,12 +143,12 @@ async def test_of_changes_at_once_one_is_what_the_stream_shows_and_no_mixture(
                 for node in nodes
             ]
         done = [task.result() for task in changes]
-        for cents in (1, 2):
+        asked_for = [set(body["symbols"]) for status, body in done if status == 200]
+        for cents in (1, 2, 3):
             await exchange.send(*(exchange.trade(symbol, cents) for symbol in SYMBOLS))
             await eventually(partial(shows, heard, cents), "something is shown")
-
-        shown = {symbol for symbol in SYMBOLS if heard.price(symbol) == 2}
-        assert shown in [set(body["symbols"]) for status, body in done if status == 200]
+        # One symbol's price may be told a moment before another's.
+        await eventually(lambda: shown(heard) in asked_for, "it shows one of them")
         assert {code_of(answer) for answer in done if answer[0] != 200} <= {"unavailable"}
 
 
@@ -135,6 +156,12 @@ def shows(heard: Heard, cents: int) -> bool:
     return any(heard.price(symbol) == cents for symbol in SYMBOLS)
 
 
+def shown(heard: Heard) -> set[str]:
+    """The symbols whose price was told after all the changes."""
+    return {symbol for symbol in SYMBOLS if heard.price(symbol) in (2, 3)}
+
+
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize(
     "stream_id",
     [
@@ -169,6 +196,7 @@ async def test_stream_that_is_none_or_not_yours_is_not_found(
         assert "META" not in heard.ticks
 
 
+@pytest.mark.usefixtures("patience")
 async def test_ended_stream_and_stream_of_an_ended_node_are_not_found(
     exchange: ScriptedFeed, nats: NatsServer
 ) -> None:
@@ -185,6 +213,7 @@ async def test_ended_stream_and_stream_of_an_ended_node_are_not_found(
     assert code_of(ended) == code_of(gone) == "stream-not-found"
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -222,6 +251,7 @@ async def test_bad_change_has_its_code_and_changes_nothing(
         assert set(heard.ticks) == {"META"}
 
 
+@pytest.mark.usefixtures("patience")
 async def test_change_in_another_form_or_too_large_is_refused(nodes: tuple[Node, Node]) -> None:
     async with nodes[0].http() as client:
         form = await client.patch("/subscribe/a.b", data={"symbols": "AAPL"})
@@ -231,6 +261,7 @@ async def test_change_in_another_form_or_too_large_is_refused(nodes: tuple[Node,
     assert code_of((large.status_code, large.json())) == "body-too-large"
 
 
+@pytest.mark.usefixtures("patience")
 async def test_stream_shows_as_many_symbols_as_it_may_and_not_one_more(
     nodes: tuple[Node, Node],
 ) -> None:
@@ -280,11 +311,12 @@ async def test_without_nats_only_what_the_streams_own_node_already_follows_can_b
             assert answer[0] == 200 or code_of(answer) == "unavailable", answer
             return answer[0] == 200
 
-        await eventually(is_changed, "it can be had again")
+        await eventually(is_changed, "it can be had again", 60)
         await exchange.send(exchange.trade("META", 7))
         await eventually(lambda: heard.price("META") == 7, "the new symbol is shown")
 
 
+@pytest.mark.usefixtures("patience")
 async def test_client_changes_what_it_watches(
     exchange: ScriptedFeed, nodes: tuple[Node, Node]
 ) -> None:
@@ -295,22 +327,22 @@ async def test_client_changes_what_it_watches(
         aclosing(sherwood.prices(["AAPL"])) as stream,
     ):
         assert isinstance(await anext(stream), Connected)
-        assert [tick.symbol for tick in await ticks_of(stream)] == ["AAPL"]
+        assert [tick.symbol for tick in await ticks_of(stream, "AAPL")] == ["AAPL"]
 
         with pytest.raises(Refused, match="unknown-symbol"):
             await stream.change(["NONE"])
         await stream.change(["META"])
 
-        assert [(tick.symbol, tick.price_cents) for tick in await ticks_of(stream)] == [
-            ("META", 52_210)
-        ]
+        changed = await ticks_of(stream, "META")
+        assert [(tick.symbol, tick.price_cents) for tick in changed] == [("META", 52_210)]
         assert (await sherwood.stream_ticket()).expires_in_seconds == TICKET_SECONDS
         assert node.market.hub.viewers == 1
 
 
-async def ticks_of(stream: PriceStream) -> tuple[Tick, ...]:
+async def ticks_of(stream: PriceStream, symbol: str) -> tuple[Tick, ...]:
+    """What is told together with the first tick of this symbol from here on."""
     async for event in stream:
-        if isinstance(event, Prices):
+        if isinstance(event, Prices) and symbol in [tick.symbol for tick in event.ticks]:
             return event.ticks
     raise AssertionError("the stream ended")
 
@@ -339,7 +371,16 @@ async def test_stream_of_a_killed_process_is_not_found_through_another(
                 if line.startswith("data:"):
                     stream_id = json.loads(line.removeprefix("data:"))["streamId"]
                     break
-            changed = await alice.http.patch(f"/subscribe/{stream_id}", json={"symbols": ["IBM"]})
+
+            async def is_changed() -> None:
+                answer = await alice.http.patch(
+                    f"/subscribe/{stream_id}", json={"symbols": ["IBM"]}
+                )
+                # On a machine that is too busy it is unavailable.
+                assert answer.status_code == 200, answer.text
+                assert answer.json()["symbols"] == ["IBM"]
+
+            await eventually(is_changed, "the stream is changed")
             async for line in lines:
                 if line.startswith("data: [") and '"IBM"' in line:
                     break
@@ -351,5 +392,4 @@ async def test_stream_of_a_killed_process_is_not_found_through_another(
             answer = await alice.http.patch(f"/subscribe/{stream_id}", json={"symbols": ["SPY"]})
             return bool(answer.json()["code"] == "stream-not-found")
 
-        assert (changed.status_code, changed.json()["symbols"]) == (200, ["IBM"])
         await eventually(is_gone, "the stream is not found")
