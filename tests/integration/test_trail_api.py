@@ -23,6 +23,8 @@ from tests.support.race import TEN, Scene, race
 from tests.support.trading import placed
 
 REASON = {"reason": "agreed with the exchange"}
+LETTERS_MAX = 200
+"""Those of other tests come first."""
 
 
 @pytest.fixture
@@ -43,24 +45,34 @@ async def test_a_whole_life_is_told_in_its_order_and_proved(
     order = await placed(scene.alice, TEN)
     await scene.execute(order, 4)
     await scene.until(order, "partially_filled", 4)
-    assert (await scene.cancel(order)).status_code == 200
+
+    async def is_asked() -> bool:
+        return (await scene.cancel(order)).status_code in (200, 202)
+
+    await eventually(is_asked, "the cancel is on record", 60)
+    await scene.until(order, "cancelled", 4)
 
     timeline = (await operator.http.get(f"/ops/orders/{order['id']}/timeline")).json()
 
     assert timeline["tampered"] == []
     assert (timeline["userId"], timeline["status"]) == (scene.alice.user, "cancelled")
     assert timeline["workflowId"] == f"order-{order['id']}"
-    placing, sending, filling, asking, ending = timeline["items"]
-    assert [item["link"] for item in timeline["items"]] == [1, 2, 3, 4, 5]
-    assert [item["kind"] for item in timeline["items"]] == [
+    assert [item["link"] for item in timeline["items"]] == [*range(1, timeline["links"] + 1)]
+    # A note is of an attempt that the machine was too slow to hear the answer of.
+    events = [item for item in timeline["items"] if item["type"] == "event"]
+    assert [item["kind"] for item in events] == [
         *("placed", "submitted", "fill", "cancel-requested", "cancelled")
     ]
+    placing, sending, filling, asking, ending = events
     assert placing["actor"] == asking["actor"] == scene.alice.user
     assert placing["address"] == asking["address"] == "127.0.0.1"
     assert set(placing["detail"]["claim"]) == {"key", "claimedAt", "lastPriceInCents"}
     assert all(item["detail"]["run"]["runId"] for item in timeline["items"])
-    [sent] = sending["detail"]["exchange"]
-    assert (sent["asked"], sent["answer"]["outcome"]) == ("place", "accepted")
+    asked = sending["detail"]["exchange"]
+    # Asked what became of it, where the answer to the placement did not come in time.
+    assert [one["asked"] for one in asked] in (["place"], ["place", "query"], ["query"])
+    sent = asked[-1]
+    assert sent["answer"]["outcome"] == ("found" if sent["asked"] == "query" else "accepted")
     assert sent["request"]["clientOrderId"] == order["id"]
     assert sent["askedAt"] <= sent["answeredAt"] <= sending["at"]
     assert sending["detail"]["replyStatus"] == 201
@@ -144,13 +156,18 @@ async def test_a_letter_whose_order_turns_up_is_replayed_and_booked_once(
     await scene.execute({"externalOrderId": external}, 10)
     await bury(bus, external)
 
-    await eventually(partial(alarmed, scene.stack), "the executions process counts it")
-    page = (await operator.http.get("/ops/dead-letters")).json()
+    await eventually(partial(alarmed, scene.stack), "the executions process counts it", 60)
+    page = (await operator.http.get("/ops/dead-letters", params={"limit": LETTERS_MAX})).json()
     [letter] = [one for one in page["items"] if one["externalOrderId"] == external]
     assert (letter["why"], letter["payload"]["shares"]) == ("no-order-of-ours", 10)
     assert page["waiting"] >= 1
     path = f"/ops/dead-letters/{letter['id']}"
-    assert (await operator.http.get(path)).json()["verdict"] == "nobodys"
+
+    async def is_nobodys() -> None:
+        # Undecided while the exchange gives no answer in time.
+        assert (await operator.http.get(path)).json()["verdict"] == "nobodys"
+
+    await eventually(is_nobodys, "the exchange says so")
 
     order = await placed(scene.alice, TEN, key)
     assert order["id"] == order_id
@@ -194,12 +211,17 @@ async def test_a_letter_that_stays_nobodys_is_kept_until_it_is_discarded(
 
         await bury(bus, external)
 
-        [letter] = [one for one in (await dead.list()).items if one.external_order_id == external]
-        explained = await dead.explain(letter.id)
-        await dead.discard(letter.id, reason="not ours, says the exchange")
-        left = {one.external_order_id for one in (await dead.list()).items}
+        letters = (await dead.list(limit=LETTERS_MAX)).items
+        [letter] = [one for one in letters if one.external_order_id == external]
 
-    assert explained.verdict == "nobodys"
+        async def is_nobodys() -> None:
+            # Undecided while the exchange gives no answer in time.
+            assert (await dead.explain(letter.id)).verdict == "nobodys"
+
+        await eventually(is_nobodys, "the exchange says so")
+        await dead.discard(letter.id, reason="not ours, says the exchange")
+        left = {one.external_order_id for one in (await dead.list(limit=LETTERS_MAX)).items}
+
     assert external not in left
     acts = (await operator.http.get("/ops/acts", params={"subject": external})).json()["items"]
     assert [act["act"] for act in acts] == ["discard-dead-letter", "replay-dead-letter"]
@@ -219,7 +241,7 @@ async def alarmed(stack: DevStack) -> bool:
         for name, process in stack.processes.items()
         if name.startswith("executions")
     ]
-    async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as http:
+    async with httpx.AsyncClient(trust_env=False, follow_redirects=True, timeout=30) as http:
         texts = [(await http.get(f"{address}/metrics")).text for address in addresses]
     return any(
         line.startswith("sherwood_dead_letters ") and float(line.split()[1]) > 0
