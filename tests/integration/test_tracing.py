@@ -8,7 +8,7 @@ from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually
 from tests.support.otlp import Collector, Span, collector
-from tests.support.trading import MARKET, Order, ended, placed
+from tests.support.trading import END_SECONDS, MARKET, Order, ended, place, placed
 
 SOON = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
 
@@ -46,10 +46,17 @@ async def traced() -> AsyncIterator[tuple[DevStack, Collector]]:
 
 @pytest.fixture(scope="module")
 async def order(traced: tuple[DevStack, Collector]) -> Order:
-    """An order that was placed and filled there."""
+    """An order that was placed and filled there, and asked for once: each request is a trace."""
     stack, _ = traced
     async with account(stack.api_url) as alice:
-        bought = await placed(alice, MARKET)
+
+        async def answered_at_once() -> Order:
+            answer = await place(alice, MARKET)
+            assert answer.status_code == 201, answer.text
+            found: Order = answer.json()
+            return found
+
+        bought = await eventually(answered_at_once, "one is answered at once", END_SECONDS)
         return await ended(alice, bought["id"], "filled")
 
 
@@ -92,13 +99,14 @@ async def test_the_spans_of_an_order_are_one_trace_with_one_beginning(trace: lis
 
 @pytest.mark.parametrize("name", ANCESTORS)
 async def test_each_step_lies_under_the_one_that_caused_it(name: str, trace: list[Span]) -> None:
-    [span] = [one for one in trace if one.name == name]
+    # More than one where the machine was so busy that a step was made again.
+    spans = [one for one in trace if one.name == name]
+    ways = [above(span, trace) for span in spans]
 
-    names = above(span, trace)
-
-    assert names[: len(ANCESTORS[name])] == ANCESTORS[name]
-    assert names[-1:] == ([] if name == "POST /order" else ["POST /order"])
-    assert span.service == SERVICES.get(name, span.service)
+    assert ANCESTORS[name] in [names[: len(ANCESTORS[name])] for names in ways]
+    for span, names in zip(spans, ways, strict=True):
+        assert names[-1:] == ([] if name == "POST /order" else ["POST /order"])
+        assert span.service == SERVICES.get(name, span.service)
 
 
 async def test_a_trace_that_the_caller_began_goes_on(traced: tuple[DevStack, Collector]) -> None:
@@ -112,6 +120,7 @@ async def test_a_trace_that_the_caller_began_goes_on(traced: tuple[DevStack, Col
     await eventually(
         lambda: kept.traces_with(**{"sherwood.order_id": bought["id"]}) == {begun},
         "the order is in the caller's trace",
+        END_SECONDS,
     )
 
 
