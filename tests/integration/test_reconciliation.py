@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,11 @@ import pytest
 from nats.aio.client import Client as Nats
 from temporalio.client import Schedule, ScheduleHandle, WorkflowExecutionStatus
 
-from brokerage.contracts.ids import RECONCILIATION_ID, workflow_id_for
+from brokerage.contracts.ids import (
+    RECONCILIATION_ID,
+    RECONCILIATION_ON_DEMAND_ID,
+    workflow_id_for,
+)
 from brokerage.contracts.reconciliation import SCHEDULE
 from brokerage.contracts.subjects import EXECUTIONS_STREAM
 from client.auth import BearerToken
@@ -69,9 +73,13 @@ class Reconciled:
 
 async def start(operator: Account, reason: str) -> str:
     """Where the report of a run will be that is started now."""
-    answer = await operator.http.post("/ops/reconciliation", json={"reason": reason})
-    assert answer.status_code == 202, answer.text
-    location: str = answer.headers["location"]
+
+    async def started() -> str:
+        answer = await operator.http.post("/ops/reconciliation", json={"reason": reason})
+        assert answer.status_code == 202, answer.text
+        return answer.headers["location"]
+
+    location: str = await eventually(started, "a run is started")
     return location
 
 
@@ -85,28 +93,38 @@ async def ended(operator: Account, location: str) -> Report:
         assert found["verdict"] is not None
         return found
 
-    report: Report = await eventually(done, "the run has ended", 120)
+    report: Report = await eventually(done, "the run has ended", 240)
     return report
 
 
-async def lose_reports(stack: DevStack, drifted: list[Drifting]) -> None:
-    """Take out of the stream what nobody took from it."""
+async def is_over(stack: DevStack) -> None:
+    """Return once who asks is given a new run: one goes on for a moment after its report ended."""
+    client = await connect_temporal(stack.env["SHERWOOD_TEMPORAL_ADDRESS"], "default")
+    await client.get_workflow_handle(RECONCILIATION_ON_DEMAND_ID).result()
+
+
+async def lose_reports(stack: DevStack, drifted: Mapping[Drift, Drifting]) -> dict[Drift, str]:
+    """Make these drifts, and take out of the stream what it stored of them and nobody took."""
     nats = Nats()
     await nats.connect(stack.env["SHERWOOD_NATS_URL"])
+    jetstream = nats.jetstream()
+    of = {drift: f"executions.*.{at.order['externalOrderId']}" for drift, at in drifted.items()}
     try:
-        for at in drifted:
-            subject = f"executions.*.{at.order['externalOrderId']}"
+        for subject in of.values():
+            # What was booked before is still there, and must not be taken for what is to come.
+            await jetstream.purge_stream(EXECUTIONS_STREAM, subject=subject)
+        subjects = {drift: await drift(at) for drift, at in drifted.items()}
+        for subject in of.values():
 
             async def told(subject: str = subject) -> None:
-                info = await nats.jetstream().stream_info(
-                    EXECUTIONS_STREAM, subjects_filter=subject
-                )
+                info = await jetstream.stream_info(EXECUTIONS_STREAM, subjects_filter=subject)
                 assert info.state.subjects
 
             await eventually(told, "the feed stored it")
-            await nats.jetstream().purge_stream(EXECUTIONS_STREAM, subject=subject)
+            await jetstream.purge_stream(EXECUTIONS_STREAM, subject=subject)
     finally:
         await nats.close()
+    return subjects
 
 
 async def trade_a_little(user: Account) -> None:
@@ -118,9 +136,13 @@ async def trade_a_little(user: Account) -> None:
 
 
 async def paused_schedule(stack: DevStack) -> ScheduleHandle:
-    """The schedule of the daily run, paused by an operator, after a worker looked at it again."""
+    """The schedule of the daily run, paused by an operator, after a worker looked at it again.
+
+    The worker may not have made it yet.
+    """
     client = await connect_temporal(stack.env["SHERWOOD_TEMPORAL_ADDRESS"], "default")
     schedule = client.get_schedule_handle(RECONCILIATION_ID)
+    await ensure_schedule(client)
     await schedule.pause(note="a test")
     await ensure_schedule(client)
     return schedule
@@ -170,10 +192,10 @@ async def reconciled() -> AsyncIterator[Reconciled]:
             await until(at.user, at.order_id, lambda order: order["filledShares"] == 4)
         subjects = {drift: await drift(at) for drift, at in drifted.items() if drift not in UNHEARD}
         await stack.stop("executions")
-        subjects |= {drift: await drift(drifted[drift]) for drift in UNHEARD}
-        await lose_reports(stack, [drifted[drift] for drift in UNHEARD])
+        subjects |= await lose_reports(stack, {drift: drifted[drift] for drift in UNHEARD})
         await stack.start("executions")
         first = await ended(operator, await start(operator, "what was put in"))
+        await is_over(stack)
         starts = [await start(operator, "what is left") for _ in range(2)]
         second = await ended(operator, starts[0])
         described = (await schedule.describe()).schedule
@@ -350,7 +372,7 @@ async def test_differences_are_counted_and_the_last_agreement_has_an_age(
     reconciled: Reconciled,
 ) -> None:
     [worker] = [row for row in reconciled.stack.rows() if row["name"].startswith("orders")]
-    async with httpx.AsyncClient(base_url=worker["address"], trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=worker["address"], trust_env=False, timeout=30) as http:
 
         async def aged() -> str:
             metrics = (await http.get("/metrics")).text

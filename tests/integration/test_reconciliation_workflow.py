@@ -110,6 +110,8 @@ async def reconcile(servers: DevStack, told: Scripted) -> str:
         workflows=[ReconciliationWorkflow],
         workflow_runner=replay_runner(),
         data_converter=DATA_CONVERTER,
+        # Otherwise what a busy machine takes two seconds for counts as a deadlock.
+        debug_mode=True,
     )
     assert (await replayer.replay_workflow(history)).replay_failure is None
     assert [one.verdict for one in told.ends] == [verdict]
