@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -13,9 +14,10 @@ import pytest
 
 from api.simulating import HEADER
 from brokerage.contracts.simulations import SIMULATIONS
+from brokerage.gateway.exchange import CALL_SECONDS
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
-from tests.support.eventually import eventually
+from tests.support.eventually import comes_true, eventually
 from tests.support.exchange_rules import exchange_of
 from tests.support.order_follower import following
 from tests.support.trading import Order, read
@@ -42,6 +44,13 @@ FILLED_SHARES: Final = {
     "bust": 0,
     "correct": SHARES,
 }
+LATE_PATHS: Final = {
+    "late-fill": "pending, submitted, pending_cancel, filled",
+    "refuse-cancel": "pending, submitted?, partially_filled, pending_cancel, cancelled",
+}
+"""Where the answer to the cancel came later than it is waited for: the fill was booked before it,
+or the cancel was sent again.
+"""
 LAST_KINDS: Final = {"bust": "bust", "correct": "correction"}
 """Of those that end without a change of status."""
 
@@ -52,6 +61,7 @@ class Seen:
 
     answer: httpx.Response
     cancel: httpx.Response | None = None
+    cancel_seconds: float = 0.0
     events: list[Any] = field(default_factory=list)
     portfolio: dict[str, Any] = field(default_factory=dict)
 
@@ -72,12 +82,19 @@ class Seen:
         statuses = (event["order"]["status"] for event in self.events)
         return ", ".join(status for status, _ in groupby(statuses))
 
-    def filled_while(self, status: str) -> list[int]:
-        """The shares of each fill that came in a status."""
+    def goes_late(self, name: str) -> bool:
+        """Whether it went the other way of this simulation, on a machine that was too slow."""
+        late = self.cancel_seconds >= CALL_SECONDS
+        return late and name in LATE_PATHS and takes(LATE_PATHS[name], self.statuses)
+
+    def filled_while_cancelling(self) -> list[int]:
+        """The shares of each fill after the cancel was asked for, up to the end."""
+        begin = self.kinds.index("cancel-requested")
+        end = next(n for n, one in enumerate(self.events) if one["order"]["status"] == "cancelled")
         return [
             event["execution"]["shares"]
-            for event in self.events
-            if event["kind"] == "fill" and event["order"]["status"] == status
+            for event in self.events[begin : end + 1]
+            if event["kind"] == "fill"
         ]
 
 
@@ -118,8 +135,12 @@ async def cancel(alice: Account, order: Order) -> httpx.Response:
     async def attempt() -> httpx.Response:
         answer = await asked(lambda: alice.http.delete(f"/order/{order['id']}"))
         if answer.status_code == 503:
-            assert (await read(alice, order["id"]))["version"] > order["version"], answer.text
+            # It may still be on its way.
+            assert await comes_true(is_on_record, 10), answer.text
         return answer
+
+    async def is_on_record() -> bool:
+        return bool((await read(alice, order["id"])).get("version", 0) > order["version"])
 
     answer: httpx.Response = await eventually(attempt, "the cancel is on record", END_SECONDS)
     return answer
@@ -139,7 +160,8 @@ async def watch(stack: DevStack, name: str) -> Seen:
         def told() -> bool:
             seen.events = stream.told("order")
             last = LAST_KINDS.get(name)
-            return takes(wanted.path, seen.statuses) and last in (None, seen.kinds[-1])
+            went = takes(wanted.path, seen.statuses) or seen.goes_late(name)
+            return went and last in (None, seen.kinds[-1])
 
         if wanted.is_cancelled:
             before = wanted.path.partition(", pending_cancel")[0]
@@ -149,7 +171,9 @@ async def watch(stack: DevStack, name: str) -> Seen:
                 return takes(before, seen.statuses)
 
             await eventually(rests, f"{name}: {before}, not {seen.statuses}", END_SECONDS)
+            began = time.monotonic()
             seen.cancel = await cancel(alice, seen.order)
+            seen.cancel_seconds = time.monotonic() - began
         try:
             await eventually(told, f"{name}: {wanted.path}", END_SECONDS)
         except AssertionError as error:
@@ -186,7 +210,7 @@ def seen_of(outcomes: Outcomes, name: str) -> Seen:
 async def test_order_goes_the_way_that_its_header_names(outcomes: Outcomes, name: str) -> None:
     seen = seen_of(outcomes, name)
 
-    assert takes(SIMULATIONS[name].path, seen.statuses)
+    assert takes(SIMULATIONS[name].path, seen.statuses) or seen.goes_late(name)
     assert seen.order["filledShares"] == FILLED_SHARES[name]
     is_open = seen.order["status"] in ("submitted", "partially_filled")
     assert (seen.portfolio["heldCashInCents"] > 0) == is_open
@@ -200,7 +224,7 @@ async def test_order_goes_the_way_that_its_header_names(outcomes: Outcomes, name
         ("halted", {422, 202}, "refused-by-exchange"),
         ("lost-reply", {201, 202}, None),
         ("hang", {201, 202}, None),
-        ("lost", {202}, None),
+        ("lost", {202, 422}, "not-placed"),
     ],
 )
 async def test_placement_is_answered_by_what_is_known_of_it(
@@ -230,17 +254,18 @@ async def test_refusals_tell_their_reasons(outcomes: Outcomes) -> None:
 async def test_cancel_is_answered_by_what_is_known_of_it(
     outcomes: Outcomes, name: str, statuses: set[int]
 ) -> None:
-    answer = seen_of(outcomes, name).cancel
+    seen = seen_of(outcomes, name)
 
-    assert answer is not None
+    assert seen.cancel is not None
     # On a machine too busy to look what became of it: it is on record all the same.
-    assert answer.status_code in statuses | {503}, answer.text
+    late = {200, 409} if seen.goes_late(name) else set()
+    assert seen.cancel.status_code in statuses | {503} | late, seen.cancel.text
 
 
 async def test_fill_comes_while_the_cancel_is_pending(
     outcomes: Outcomes,
 ) -> None:
-    assert seen_of(outcomes, "slow-cancel").filled_while("pending_cancel") == [SHARES // 2]
+    assert seen_of(outcomes, "slow-cancel").filled_while_cancelling() == [SHARES // 2]
 
 
 async def test_slow_order_is_filled_in_two_parts(outcomes: Outcomes) -> None:
@@ -281,7 +306,7 @@ async def test_order_that_is_on_record_is_not_simulated_afterwards(stack: DevSta
     async with account(stack.api_url) as alice, exchange_of(stack) as exchange:
 
         async def placed() -> httpx.Response:
-            answer = await alice.http.post("/order", json=far_below, headers=headers)
+            answer = await asked(lambda: alice.http.post("/order", json=far_below, headers=headers))
             assert answer.status_code == 201, answer.text
             return answer
 
