@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 
 from devstack.stack import DevStack
+from tests.support.eventually import eventually
 
-COMMAND_TIMEOUT_SECONDS = 90.0
+COMMAND_TIMEOUT_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def sherwood(started: Started) -> Sherwood:
 async def test_bought_order_is_listed_and_changes_the_portfolio(sherwood: Sherwood) -> None:
     before = (await sherwood("portfolio", "--json")).document
 
-    bought = await sherwood("buy", "meta", "2", "--wait", "30", "--json")
+    bought = await sherwood("buy", "meta", "2", "--wait", "60", "--json")
     listed = await sherwood("orders", "--symbol", "META", "--json")
     after = (await sherwood("portfolio", "--json")).document
 
@@ -89,7 +90,7 @@ async def test_bought_order_is_listed_and_changes_the_portfolio(sherwood: Sherwo
 
 
 async def test_repeated_key_is_the_same_order(sherwood: Sherwood) -> None:
-    words = ("buy", "META", "1", "--key", str(uuid4()), "--wait", "30", "--json")
+    words = ("buy", "META", "1", "--key", str(uuid4()), "--wait", "60", "--json")
 
     first, second = await sherwood(*words), await sherwood(*words)
     listed = await sherwood("orders", "--json")
@@ -103,9 +104,9 @@ async def test_order_far_from_the_market_waits_until_it_is_cancelled(sherwood: S
     price_cents = (await sherwood("symbols", "META", "--json")).document["items"][0]["priceInCents"]
     limit = f"{price_cents // 200}.00"  # half the price: nobody sells at that
 
-    placed = await sherwood("buy", "META", "1", "--limit", limit, "--wait", "30", "--json")
+    placed = await sherwood("buy", "META", "1", "--limit", limit, "--wait", "60", "--json")
     why = await sherwood("why", placed.document["id"], "--json")
-    cancelled = await sherwood("cancel", placed.document["id"], "--wait", "30", "--json")
+    cancelled = await sherwood("cancel", placed.document["id"], "--wait", "60", "--json")
     again = await sherwood("cancel", placed.document["id"])
 
     assert (placed.exit_code, placed.document["status"]) == (0, "submitted"), placed.notes
@@ -123,7 +124,7 @@ async def test_more_than_the_cash_buys_is_refused_with_the_amounts(sherwood: She
 
 
 async def test_somebody_elses_order_is_not_found(sherwood: Sherwood) -> None:
-    placed = await sherwood("buy", "META", "1", "--wait", "30", "--json")
+    placed = await sherwood("buy", "META", "1", "--wait", "60", "--json")
 
     foreign = await sherwood("cancel", placed.document["id"], as_user=f"cli-{uuid4().hex[:12]}")
 
@@ -156,7 +157,7 @@ async def test_token_alone_is_printed_and_works(sherwood: Sherwood) -> None:
 
 async def test_preview_and_holds_show_what_placing_takes(sherwood: Sherwood) -> None:
     told = await sherwood("preview", "buy", "META", "3", "--limit", "1.00", "--json")
-    placed = await sherwood("buy", "META", "3", "--limit", "1.00", "--wait", "30", "--json")
+    placed = await sherwood("buy", "META", "3", "--limit", "1.00", "--wait", "60", "--json")
     holds = await sherwood("holds", "--json")
     beyond = await sherwood("preview", "sell", "META", "1")
 
@@ -192,8 +193,8 @@ async def test_operator_sets_what_an_account_may_do_and_finds_it_in_the_record(
 async def test_watched_orders_begin_with_those_there_are_and_go_on_with_the_changes(
     sherwood: Sherwood, started: Started
 ) -> None:
-    resting = await sherwood("buy", "META", "1", "--limit", "1.00", "--wait", "30", "--json")
-    watching = await started("orders", "--watch", "--seconds", "90", "--json")
+    resting = await sherwood("buy", "META", "1", "--limit", "1.00", "--wait", "60", "--json")
+    watching = await started("orders", "--watch", "--seconds", "120", "--json")
     assert watching.stdout is not None
     told: list[tuple[str, str]] = []
 
@@ -205,7 +206,7 @@ async def test_watched_orders_begin_with_those_there_are_and_go_on_with_the_chan
                     continue
                 told.append((event["order"]["id"], event["order"]["status"]))
                 if len(told) == 1:
-                    await sherwood("cancel", resting.document["id"], "--wait", "30")
+                    await sherwood("cancel", resting.document["id"], "--wait", "60")
                 if event["order"]["status"] == "cancelled":
                     break
     finally:
@@ -220,12 +221,17 @@ async def test_watched_orders_begin_with_those_there_are_and_go_on_with_the_chan
 async def test_bars_and_the_accounts_history_are_there_from_the_first_minute(
     sherwood: Sherwood,
 ) -> None:
-    bars = await sherwood("bars", "META", "--interval", "1s", "--json")
-    history = await sherwood("portfolio-history", "--json")
+    async def are_there() -> None:
+        bars = await sherwood("bars", "META", "--interval", "1s", "--json")
+        history = await sherwood("portfolio-history", "--json")
 
-    assert (bars.exit_code, history.exit_code) == (0, 0), bars.notes + history.notes
-    assert bars.document["items"][-1]["closeInCents"] > 0
-    assert history.document["points"][-1]["valueInCents"] > 0
+        assert (bars.exit_code, history.exit_code) == (0, 0), bars.notes + history.notes
+        # A second begins without trades, and a new stack with no second.
+        assert bars.document["items"]
+        assert bars.document["items"][-1]["closeInCents"] > 0
+        assert history.document["points"][-1]["valueInCents"] > 0
+
+    await eventually(are_there, "bars and a history are there", 60)
 
 
 async def test_misspelt_symbol_is_answered_with_the_nearest(sherwood: Sherwood) -> None:
