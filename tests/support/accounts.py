@@ -46,6 +46,8 @@ async def account(
         headers=headers,
         trust_env=False,
         timeout=30.0,
+        # A node closes what was idle for five seconds: a request must not meet that.
+        limits=httpx.Limits(keepalive_expiry=2.0),
         event_hooks={"response": [check_documented]},
     ) as http:
         yield Account(name, token, http)
