@@ -12,6 +12,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from exchange import protocol
+from tests.support.day_end import far_day_end
 from tests.support.ports import free_port
 from tests.support.running import Running, start
 
@@ -184,6 +185,7 @@ class ExchangeProcess:
             environment={
                 "EXCHANGE_PORT": str(self.port),
                 "EXCHANGE_JOURNAL": str(self.journal),
+                **far_day_end(),
                 **self._environment,
             },
             ready_url=f"{self.url}/readyz",
