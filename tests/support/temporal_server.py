@@ -34,7 +34,7 @@ async def temporal_server(settings: Mapping[str, object] | None = None) -> Async
         death_signal=signal.SIGKILL,
     )
     try:
-        await eventually(lambda: accepts(port), "Temporal listens")
+        await eventually(lambda: accepts(port), "Temporal listens", 120)
         yield f"127.0.0.1:{port}"
     finally:
         process.kill()
