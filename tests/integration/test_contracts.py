@@ -17,6 +17,7 @@ from api.contract_pages import described_app
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
 from tests.support.contracts import closed
+from tests.support.eventually import eventually
 from tests.support.trading import MARKET, RESTING, ended, placed
 
 EXAMPLES: Final = 10
@@ -31,6 +32,13 @@ CONFIG: Final = SchemathesisConfig.from_dict(
         },
         "phases": {"coverage": {"enabled": False}},
         "checks": {
+            # What is wrong may be too long as well: 413 is not among what is expected by itself.
+            "negative_data_rejection": {
+                "expected-statuses": [
+                    *("400", "401", "403", "404", "405", "406", "409", "413"),
+                    *("415", "422", "428", "429", "5xx"),
+                ]
+            },
             # A part that is away is told, and is no defect of the contract.
             "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "503"]},
             # Not all that is wrong with a request can be said in a schema: nobody's cursor, a
@@ -81,21 +89,30 @@ async def callers(stack: DevStack) -> AsyncIterator[Callers]:
 
 async def standing_limits(operator: Account) -> dict[str, Any]:
     """What the limits are, by their addresses."""
-    items = (await operator.http.get("/ops/limits")).json()["items"]
+    answer = await operator.http.get("/ops/limits")
+    assert answer.status_code == 200, answer.text
+    items = answer.json()["items"]
     return {"/".join(filter(None, (one["name"], one["subject"]))): one["value"] for one in items}
 
 
 async def put_back(operator: Account, limits: Mapping[str, Any]) -> None:
     """Make the limits what they were."""
     reason = {"reason": "put back"}
-    for address in await standing_limits(operator):
-        if address in limits:
-            answer = await operator.http.put(
-                f"/ops/limits/{address}", json=reason | {"value": limits[address]}
-            )
-        else:
-            answer = await operator.http.request("DELETE", f"/ops/limits/{address}", json=reason)
-        assert answer.is_success, answer.text
+
+    async def are_back() -> bool:
+        now = await standing_limits(operator)
+        for address in now.keys() | limits.keys():
+            path = f"/ops/limits/{address}"
+            if address not in limits:
+                answer = await operator.http.request("DELETE", path, json=reason)
+            elif now.get(address) != limits[address]:
+                answer = await operator.http.put(path, json=reason | {"value": limits[address]})
+            else:
+                continue
+            assert answer.is_success, answer.text
+        return await standing_limits(operator) == limits
+
+    await eventually(are_back, "the limits are back", 60)
 
 
 def bounded(case: schemathesis.Case[Any]) -> None:
@@ -125,4 +142,6 @@ def test_every_answer_is_as_described(case: schemathesis.Case[Any], callers: Cal
     bounded(case)
     named(case, {**callers.names, "name": "order-shares" if "limits" in case.path else "IBM"})
 
-    case.call_and_validate(base_url=callers.url, headers={"Authorization": f"Bearer {asks.token}"})
+    case.call_and_validate(
+        base_url=callers.url, headers={"Authorization": f"Bearer {asks.token}"}, timeout=60
+    )
