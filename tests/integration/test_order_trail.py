@@ -326,7 +326,10 @@ async def test_attempts_and_changes_at_once_make_one_chain(books: Books) -> None
 
     trail = await order_trail(books.pool, key.order_id)
     assert trail is not None
-    assert len(trail.events) + len(trail.notes) == trail.order["links"] == 2 + 2 * len(fills)
+    assert len(trail.events) == 2 + len(fills)
+    # An attempt that Postgres was too busy to note has none.
+    assert 1 <= len(trail.notes) <= len(fills)
+    assert len(trail.events) + len(trail.notes) == trail.order["links"]
     assert tampered_rows(trail) == []
 
 
