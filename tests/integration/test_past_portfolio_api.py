@@ -1,7 +1,6 @@
 """`GET /portfolio?asOfSeq=`: the account as it was after any event, over HTTP."""
 
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from devstack.stack import DevStack
 from tests.support.accounts import Account
 from tests.support.books import forget_balances
+from tests.support.trading import RESTING, cancelled, placed
 
 BALANCES = ("cashInCents", "heldCashInCents", "buyingPowerInCents", "asOfSeq")
 
@@ -28,13 +28,11 @@ def balances(body: dict[str, Any]) -> dict[str, Any]:
 
 async def test_portfolio_after_any_event_is_what_was_answered_then(alice: Account) -> None:
     opening = await portfolio(alice)
-    order = {"position": "buy", "symbol": "IBM", "priceInCents": 15_000, "numShares": 10}
-    placed = await alice.http.post("/order", json=order, headers={"idempotency-key": str(uuid4())})
+    order = await placed(alice, {**RESTING, "priceInCents": 15_000, "numShares": 10})
     after_placing = await portfolio(alice)
-    cancelled = await alice.http.delete(f"/order/{placed.json()['id']}")
+    await cancelled(alice, order["id"])
     after_cancelling = await portfolio(alice)
 
-    assert (placed.status_code, cancelled.status_code) == (201, 200)
     assert after_placing["heldCashInCents"] == 150_000
     for then in (opening, after_placing, after_cancelling):
         past = await portfolio(alice, asOfSeq=then["asOfSeq"])
@@ -52,8 +50,7 @@ async def test_event_that_never_was_is_refused_with_the_last_one(alice: Account)
 async def test_account_from_before_balances_were_kept_is_not_guessed(
     stack: DevStack, alice: Account
 ) -> None:
-    order = {"position": "buy", "symbol": "IBM", "priceInCents": 15_000, "numShares": 1}
-    await alice.http.post("/order", json=order, headers={"idempotency-key": str(uuid4())})
+    await placed(alice, RESTING)
     database = await asyncpg.connect(stack.env["SHERWOOD_DATABASE_URL"])
     try:
         await forget_balances(database, alice.user)

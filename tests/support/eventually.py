@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import httpx
+
 PAUSE_SECONDS: Final = 0.05
 
 
@@ -16,21 +18,23 @@ async def eventually(
 
     `attempt` may be a coroutine function or an ordinary one.
 
-    An AssertionError counts as "not yet"; the last one is the cause of the one raised when the time
-    is up, which says `what` was waited for. An `attempt` that never comes back is cut off too.
+    An AssertionError counts as "not yet", as do an answer that did not come in time and a lost
+    connection, where `attempt` has a limit of its own. The last one is the cause of the one raised
+    when the time is up, which says `what` was waited for. An `attempt` that never comes back is cut
+    off too.
     """
     deadline = time.monotonic() + timeout_seconds
-    failure: AssertionError | None = None
+    failure: Exception | None = None
     while time.monotonic() < deadline:
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 answer = attempt()
                 if inspect.isawaitable(answer):
                     answer = await answer
-        except AssertionError as error:
+        except (AssertionError, httpx.TransportError) as error:
             failure = error
-        except TimeoutError:
-            break
+        except TimeoutError as error:
+            failure = failure or error
         else:
             if answer is not False:
                 return answer
