@@ -20,8 +20,10 @@ from client.sherwood import Sherwood
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
 from tests.support.eventually import eventually
+from tests.support.exchange_rules import exchange_of, still_market
 from tests.support.history import Entry, OldBar, Past, put_account, put_bars, put_entries
 from tests.support.own_database import own_database
+from tests.support.trading import MARKET, ended, placed
 
 NOW = datetime(2026, 3, 11, 12, 34, 56, 789, tzinfo=UTC)
 
@@ -65,8 +67,8 @@ def random_past(chance: random.Random, age: timedelta) -> Past:
     return Past(
         opened_at,
         entries,
-        [OldBar(symbol, start, chance.randint(1, 300)) for symbol, start in minutes],
-        [OldBar(symbol, start, chance.randint(1, 300)) for symbol, start in days],
+        [OldBar(symbol, start, chance.randint(1, 300)) for symbol, start in sorted(minutes)],
+        [OldBar(symbol, start, chance.randint(1, 300)) for symbol, start in sorted(days)],
     )
 
 
@@ -93,14 +95,18 @@ async def test_database_adds_up_what_plain_summing_says(url: str, seed: int, day
 
 
 async def told(user: Account, window: str = "all") -> dict[str, Any]:
-    response = await user.http.get("/portfolio/history", params={"window": window})
-    assert response.status_code == 200, response.text
-    history: dict[str, Any] = response.json()
+    async def attempt() -> dict[str, Any]:
+        response = await user.http.get("/portfolio/history", params={"window": window})
+        assert response.status_code == 200, response.text
+        history: dict[str, Any] = response.json()
+        return history
+
+    history: dict[str, Any] = await eventually(attempt, "the history is told")
     return history
 
 
-async def ends_at_the_portfolio(user: Account) -> dict[str, Any]:
-    """The history, once it and the portfolio were read between two changes of price."""
+async def ends_at_the_portfolio(stack: DevStack, user: Account) -> dict[str, Any]:
+    """The history, once it and the portfolio were read with no change of price in between."""
 
     async def attempt() -> dict[str, Any]:
         history = await told(user)
@@ -110,12 +116,13 @@ async def ends_at_the_portfolio(user: Account) -> dict[str, Any]:
         assert last["valueInCents"] == portfolio["totalValueInCents"]
         return history
 
-    history: dict[str, Any] = await eventually(attempt, "history and portfolio agree")
+    async with exchange_of(stack) as exchange, still_market(exchange):
+        history: dict[str, Any] = await eventually(attempt, "history and portfolio agree")
     return history
 
 
 async def test_new_account_begins_without_profit(stack: DevStack, alice: Account) -> None:
-    history = await ends_at_the_portfolio(alice)
+    history = await ends_at_the_portfolio(stack, alice)
 
     database = await asyncpg.connect(stack.env["SHERWOOD_DATABASE_URL"])
     try:
@@ -141,21 +148,16 @@ async def test_new_account_begins_without_profit(stack: DevStack, alice: Account
     assert (history["window"], history["step"], history["uncosted"]) == ("all", "5m", [])
 
 
-async def test_orders_move_the_history_to_the_portfolios_value(alice: Account) -> None:
+async def test_orders_move_the_history_to_the_portfolios_value(
+    stack: DevStack, alice: Account
+) -> None:
     before = await told(alice)
 
     for position, symbol, shares in (("buy", "SPY", 30), ("sell", "IBM", 20), ("buy", "MCD", 5)):
         body = {"position": position, "symbol": symbol, "numShares": shares}
-        order = await alice.http.post(
-            "/order", json=body, headers={"idempotency-key": str(uuid4())}
-        )
-        assert order.status_code == 201, order.text
-
-        async def filled(path: str = order.headers["location"]) -> bool:
-            return bool((await alice.http.get(path)).json()["status"] == "filled")
-
-        await eventually(filled, f"{symbol} is filled")
-    after = await ends_at_the_portfolio(alice)
+        order = await placed(alice, body)
+        await ended(alice, order["id"], "filled")
+    after = await ends_at_the_portfolio(stack, alice)
 
     cash = [history["points"][-1]["cashInCents"] for history in (before, after)]
     assert cash[0] == 10_000_000
@@ -196,7 +198,7 @@ async def test_busts_and_adjustments_move_the_history(stack: DevStack) -> None:
             )
         finally:
             await database.close()
-        later = await ends_at_the_portfolio(old)
+        later = await ends_at_the_portfolio(stack, old)
 
     assert history["points"] == [
         {
@@ -280,8 +282,7 @@ async def test_client_library_reads_the_past(stack: DevStack, alice: Account) ->
 
 
 async def test_history_is_the_callers_own(stack: DevStack, alice: Account) -> None:
-    body = {"position": "buy", "symbol": "SPY", "numShares": 1}
-    await alice.http.post("/order", json=body, headers={"idempotency-key": str(uuid4())})
+    await placed(alice, MARKET)
 
     async with account(stack.api_url) as bob:
         history = await told(bob)

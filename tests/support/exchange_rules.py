@@ -50,6 +50,17 @@ async def control(exchange: httpx.AsyncClient, what: str, **body: Any) -> dict[s
 
 
 @asynccontextmanager
+async def still_market(exchange: httpx.AsyncClient) -> AsyncIterator[None]:
+    """As good as no trade of its own for the block; orders are taken as ever."""
+    speed = (await exchange.get("/v1/status")).json()["speed"]
+    await control(exchange, "speed", speed=0.001)
+    try:
+        yield
+    finally:
+        await control(exchange, "speed", speed=speed)
+
+
+@asynccontextmanager
 async def rule(
     exchange: httpx.AsyncClient, route: str, order_id: str, action: str, **terms: Any
 ) -> AsyncIterator[Callable[[], Awaitable[int]]]:
