@@ -13,6 +13,7 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import Browser, Page, Request, expect
 
 from devstack.stack import DevStack
+from tests.support.eventually import eventually
 from tests.support.programs import CannotRun, chromium
 
 PATIENCE_MS: Final = 120_000
@@ -141,10 +142,23 @@ async def trader(page_at: PageAt) -> Trader:
     return opened
 
 
-async def sign_in(page: Page, user: str) -> None:
-    """Sign in, as a person does; return when prices are live and shown."""
+async def enter(page: Page, user: str) -> None:
+    """Give a name, as a person does, until the server takes it: a busy one may have to be asked
+    again.
+    """
     await page.get_by_label("Your name").fill(user)
-    await page.get_by_role("button", name="Sign in").click()
+
+    async def is_taken() -> bool:
+        async with page.expect_response("**/dev/token") as asked:
+            await page.get_by_role("button", name="Sign in").click()
+        return (await asked.value).status != 503
+
+    await eventually(is_taken, "the server takes the name", PATIENCE_MS / 1000)
+
+
+async def sign_in(page: Page, user: str) -> None:
+    """Sign in; return when prices are live and shown."""
+    await enter(page, user)
     await expect(page.locator("#connection")).to_have_text("Live")
     await expect(page.locator("#watch-list tr.selected .figures b")).not_to_be_empty()
 

@@ -10,7 +10,7 @@ from playwright.async_api import Locator, Page, Route, expect
 
 from devstack.stack import DevStack
 from tests.browser.account_desk import AWAY, desk, shows
-from tests.browser.conftest import PageAt
+from tests.browser.conftest import PageAt, enter
 from tests.support.away import away
 from tests.support.eventually import eventually
 from tests.support.race import TEN, Scene, race
@@ -77,8 +77,7 @@ async def test_a_stream_that_left_something_out_is_not_believed(
         await route.fulfill(headers={"content-type": "text/event-stream"}, body=hello + lie)
 
     await page.route("**/orders/stream*", lying_once)
-    await page.get_by_label("Your name").fill(scene.alice.user)
-    await page.get_by_role("button", name="Sign in").click()
+    await enter(page, scene.alice.user)
 
     await expect(page.locator("#orders tbody tr")).to_have_count(1)
     await shows(page, told[0], "submitted", "0 / 10")
@@ -96,8 +95,7 @@ async def test_lost_orders_are_not_called_live_because_prices_are(
         await (route.abort() if away else route.continue_())
 
     await page.route("**/orders/stream*", cut)
-    await page.get_by_label("Your name").fill(scene.alice.user)
-    await page.get_by_role("button", name="Sign in").click()
+    await enter(page, scene.alice.user)
 
     await expect(page.locator("#connection")).to_contain_text("orders are of")
     away = False
