@@ -12,7 +12,15 @@ import structlog
 
 from brokerage.domain.bars import Bar, BarInterval, span_ms
 from brokerage.runtime.settings import Settings
-from brokerage.storage.pool import Connection, DatabaseUnavailable, Pool, connection, open_pool
+from brokerage.storage.pool import (
+    USUAL,
+    Connection,
+    DatabaseUnavailable,
+    Limits,
+    Pool,
+    connection,
+    open_pool,
+)
 
 log = structlog.get_logger()
 
@@ -185,7 +193,7 @@ class BarStore:
 
     @asynccontextmanager
     async def _connection(
-        self, deadline_seconds: float = 2.0
+        self, deadline_seconds: float | None = None
     ) -> AsyncIterator["Connection[asyncpg.Record]"]:
         try:
             async with connection(self._pool, deadline_seconds) as database:
@@ -196,13 +204,13 @@ class BarStore:
 
 
 @asynccontextmanager
-async def open_bar_store(settings: Settings) -> AsyncIterator[BarStore]:
+async def open_bar_store(settings: Settings, limits: Limits = USUAL) -> AsyncIterator[BarStore]:
     """A store with a pool of its own; waits for the server if it is not there.
 
     Raises `DatabaseUnavailable` if the server is there and says no.
     """
     try:
-        async with open_pool(settings) as pool:
+        async with open_pool(settings, limits) as pool:
             yield BarStore(pool)
     except asyncpg.PostgresError as error:
         raise DatabaseUnavailable(repr(error)) from error

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import asyncpg
 import structlog
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 ACQUIRE_TIMEOUT_SECONDS: Final = 0.5
 STATEMENT_TIMEOUT_SECONDS: Final = 2.0
 LOCK_TIMEOUT_SECONDS: Final = 0.5
+IDLE_TIMEOUT_SECONDS: Final = 5.0
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 CONNECT: Final = Backoff(0.1, 3.0)
 APPLICATION: Final = "sherwood"
@@ -28,29 +30,50 @@ Pool = asyncpg.Pool
 Connection = PoolConnectionProxy
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """For how many seconds a connection, a statement, and a lock that somebody else has are waited
+    for, and a transaction may do nothing.
+    """
+
+    acquire: float = ACQUIRE_TIMEOUT_SECONDS
+    statement: float = STATEMENT_TIMEOUT_SECONDS
+    lock: float = LOCK_TIMEOUT_SECONDS
+    idle: float = IDLE_TIMEOUT_SECONDS
+
+
+USUAL: Final = Limits()
+_limits: Final["dict[Pool[Any], Limits]"] = {}
+"""Of each open pool."""
+
+
 class DatabaseUnavailable(Exception):
     """Postgres did not answer, or not in time. After a write: whether it happened is unknown."""
 
 
 @asynccontextmanager
-async def open_pool(settings: Settings) -> AsyncIterator["Pool[asyncpg.Record]"]:
+async def open_pool(
+    settings: Settings, limits: Limits = USUAL
+) -> AsyncIterator["Pool[asyncpg.Record]"]:
     """Connect, waiting for the server if it is not there yet; close on the way out."""
-    pool = await _connected(settings)
+    pool = await _connected(settings, limits)
+    _limits[pool] = limits
     try:
         with measured(pool):
             yield pool
     finally:
+        del _limits[pool]
         try:
             await asyncio.wait_for(pool.close(), timeout=3)
         except TimeoutError:
             pool.terminate()
 
 
-async def _connected(settings: Settings) -> "Pool[asyncpg.Record]":
+async def _connected(settings: Settings, limits: Limits) -> "Pool[asyncpg.Record]":
     failures = 0
     while True:
         try:
-            return await _create_pool(settings)
+            return await _create_pool(settings, limits)
         except (
             OSError,
             TimeoutError,
@@ -66,20 +89,20 @@ async def _keep(connection: object) -> None:
     """Hand the connection back as it is."""
 
 
-async def _create_pool(settings: Settings) -> "Pool[asyncpg.Record]":
+async def _create_pool(settings: Settings, limits: Limits) -> "Pool[asyncpg.Record]":
     return await asyncpg.create_pool(
         settings.database_url,
         min_size=2,
         max_size=settings.database_pool_size,
-        command_timeout=STATEMENT_TIMEOUT_SECONDS,
+        command_timeout=limits.statement,
         timeout=CONNECT_TIMEOUT_SECONDS,
         # Nothing here changes a session's state, so there is nothing to undo on release.
         reset=_keep,
         server_settings={
             "application_name": APPLICATION,
-            "statement_timeout": f"{int(STATEMENT_TIMEOUT_SECONDS * 1000)}",
-            "lock_timeout": f"{int(LOCK_TIMEOUT_SECONDS * 1000)}",
-            "idle_in_transaction_session_timeout": "5000",
+            "statement_timeout": f"{int(limits.statement * 1000)}",
+            "lock_timeout": f"{int(limits.lock * 1000)}",
+            "idle_in_transaction_session_timeout": f"{int(limits.idle * 1000)}",
             "timezone": "UTC",
             # The plans of the few statements here never depend on the parameters' values.
             "plan_cache_mode": "force_generic_plan",
@@ -90,17 +113,21 @@ async def _create_pool(settings: Settings) -> "Pool[asyncpg.Record]":
 
 @asynccontextmanager
 async def connection(
-    pool: "Pool[asyncpg.Record]", deadline_seconds: float = STATEMENT_TIMEOUT_SECONDS
+    pool: "Pool[asyncpg.Record]", deadline_seconds: float | None = None
 ) -> AsyncIterator["Connection[asyncpg.Record]"]:
-    """A connection for at most `deadline_seconds`, the wait for it included.
+    """A connection for at most `deadline_seconds`, the wait for it included; unless they are given,
+    for as long as a statement may take.
 
     Raises `DatabaseUnavailable` for every way in which Postgres can be away: the driver's own
     timeouts do not hold when the server is frozen, so an outer deadline does.
     """
+    limits = _limits.get(pool, USUAL)
     try:
-        async with asyncio.timeout(deadline_seconds):
+        async with asyncio.timeout(
+            limits.statement if deadline_seconds is None else deadline_seconds
+        ):
             began = time.perf_counter()
-            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as acquired:
+            async with pool.acquire(timeout=limits.acquire) as acquired:
                 ACQUIRE_SECONDS.observe(time.perf_counter() - began)
                 yield acquired
     except (

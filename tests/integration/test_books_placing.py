@@ -14,7 +14,7 @@ from brokerage.contracts.placements import place_request
 from brokerage.contracts.subjects import entered_subject
 from brokerage.domain.orders import OrderStatus
 from brokerage.storage.reads import route_of_external, route_of_order
-from tests.support.books import Books, accepted, external_id, until_done
+from tests.support.books import SEND_BY_SECONDS, Books, accepted, external_id, until_done
 
 S = OrderStatus
 
@@ -98,7 +98,7 @@ async def test_an_order_out_of_band_is_kept_as_rejected(books: Books) -> None:
 async def test_an_order_that_was_not_sent_in_time_is_rejected_and_holds_nothing(
     books: Books,
 ) -> None:
-    late_ms = int((datetime.now(UTC) - timedelta(seconds=11)).timestamp() * 1000)
+    late_ms = int((datetime.now(UTC) - timedelta(seconds=SEND_BY_SECONDS + 1)).timestamp() * 1000)
     start = await books.claim(claimed_at_ms=late_ms)
 
     state = await books.orders.reserve(start)

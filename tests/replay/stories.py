@@ -20,7 +20,7 @@ from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceReques
 from brokerage.contracts.ids import workflow_id_for
 from brokerage.storage.reads import Route, order_of_user
 from tests.replay.worker import StoryWorker
-from tests.support.books import Books, ToldGateway, accepted
+from tests.support.books import SEND_BY_SECONDS, Books, ToldGateway, accepted
 from tests.support.eventually import eventually
 from tests.support.orders import a_bust, a_fill, an_end
 from workers.order_runs import ensure_run
@@ -277,8 +277,8 @@ async def ioc_filled_before_the_answer(story: Story) -> StartOrder:
 async def unknown_then_absent(story: Story) -> StartOrder:
     """No answer to the placement; in the end it is proved that the exchange never had it."""
     story.exchange.empty = True
-    # Placed with two of its ten seconds left, so that nobody waits for the proof that long.
-    claimed_at = datetime.now(UTC) - timedelta(seconds=8)
+    # Placed with two of its seconds left, so that nobody waits for the proof that long.
+    claimed_at = datetime.now(UTC) - timedelta(seconds=SEND_BY_SECONDS - 2)
     start = await story.place(claimed_at_ms=int(claimed_at.timestamp() * 1000))
     await story.until(start, "failed")
     return start

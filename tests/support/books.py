@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import asyncpg
+import pytest
 from asyncpg.pool import PoolConnectionProxy
 from temporalio.testing import ActivityEnvironment
 
@@ -15,6 +16,7 @@ from activities.exchange import ExchangeActivities
 from activities.notices import Notices
 from activities.orders import OrderActivities
 from brokerage.bus.connection import Bus
+from brokerage.contracts import placements
 from brokerage.contracts.commands import OrderKey, StartOrder
 from brokerage.contracts.gateway import (
     CancelRequest,
@@ -31,7 +33,7 @@ from brokerage.storage import admission
 from brokerage.storage.audit import read_audit
 from brokerage.storage.migrate import migrate
 from brokerage.storage.openings import open_account
-from brokerage.storage.pool import DatabaseUnavailable, open_pool
+from brokerage.storage.pool import DatabaseUnavailable, Limits, open_pool
 from brokerage.storage.reads import Portfolio, order_of_user, portfolio
 from brokerage.storage.writes import OrderWriter
 from tests.support.eventually import eventually
@@ -39,6 +41,10 @@ from tests.support.eventually import eventually
 T = TypeVar("T")
 
 LAST_PRICE_CENTS = 20_000
+PATIENT = Limits(acquire=60.0, statement=60.0, lock=60.0, idle=60.0)
+"""How long a test's own calls wait for Postgres: a machine may stand still for a while."""
+SEND_BY_SECONDS = 600
+"""What a test's own orders have in place of the seconds of a real one."""
 
 
 class NotedBus(Bus):
@@ -214,20 +220,23 @@ async def books_of_a_new_user(
 ) -> AsyncIterator[Books]:
     """Open an account with cash and shares of IBM, and a pool to reach it."""
     settings = Settings(database_url=database_url)
-    async with open_pool(settings) as pool:
-        user_id = f"user-{uuid4().hex[:12]}"
-        await open_account(pool, user_id, cash_cents, {"IBM": shares}, {"IBM": LAST_PRICE_CENTS})
-        writer, bus, gateway = OrderWriter(pool), NotedBus(), gateway or ToldGateway()
-        notices = Notices(bus)
-        yield Books(
-            pool,
-            writer,
-            gateway,
-            bus,
-            as_worker(OrderActivities(writer, notices)),
-            as_worker(ExchangeActivities(writer, gateway, notices)),
-            user_id,
-        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placements, "SEND_BY_SECONDS", SEND_BY_SECONDS)
+        async with open_pool(settings, PATIENT) as pool:
+            user_id = f"user-{uuid4().hex[:12]}"
+            prices = {"IBM": LAST_PRICE_CENTS}
+            await open_account(pool, user_id, cash_cents, {"IBM": shares}, prices)
+            writer, bus, gateway = OrderWriter(pool), NotedBus(), gateway or ToldGateway()
+            notices = Notices(bus)
+            yield Books(
+                pool,
+                writer,
+                gateway,
+                bus,
+                as_worker(OrderActivities(writer, notices)),
+                as_worker(ExchangeActivities(writer, gateway, notices)),
+                user_id,
+            )
 
 
 @asynccontextmanager
