@@ -20,9 +20,11 @@ from brokerage.storage.bar_writes import (
 from brokerage.storage.migrate import migrate
 from devstack.stack import DevStack
 from exchange.protocol import Trade
+from streaming import bar_writer
 from streaming.bar_writer import BarWriter
 from streaming.bars import ROWS_WAITING_MAX, BarBook
 from tests.support.bars import StoredBars, bars_of, stored_bars
+from tests.support.books import PATIENT
 from tests.support.eventually import eventually
 from tests.support.own_database import own_database
 
@@ -84,7 +86,7 @@ def opening(url: str, kind: type[BarStore] = BarStore) -> OpenStore:
 
     @asynccontextmanager
     async def open_store() -> AsyncIterator[BarStore]:
-        async with open_bar_store(Settings(database_url=url)) as store:
+        async with open_bar_store(Settings(database_url=url), PATIENT) as store:
             yield store if kind is BarStore else kind(store._pool)
 
     return open_store
@@ -156,7 +158,11 @@ async def test_every_trade_is_in_its_bars(url: str, stored: StoredBars) -> None:
     assert await stored.progress() == Progress("s1", 300, market.at_ms)
 
 
-async def test_feed_that_is_stopped_stores_its_last_second(url: str, stored: StoredBars) -> None:
+async def test_feed_that_is_stopped_stores_its_last_second(
+    url: str, stored: StoredBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Half a second, partitions included, is for those who wait; here nobody does.
+    monkeypatch.setattr(bar_writer, "LAST_WRITE_SECONDS", PATIENT.statement)
     market = Market()
     book = BarBook()
     writer = BarWriter(book, opening(url), write_every_seconds=3600)
@@ -228,6 +234,7 @@ async def test_write_that_is_cut_off_half_way_leaves_nothing(url: str, stored: S
 
 async def test_newer_owner_shuts_the_older_out(url: str, stored: StoredBars) -> None:
     market, old_market = Market(), Market()
+    old_market.at_ms = market.at_ms
     refused: list[Superseded] = []
 
     async with asyncio.TaskGroup() as tasks:
@@ -257,7 +264,7 @@ async def test_newer_owner_shuts_the_older_out(url: str, stored: StoredBars) -> 
     assert refused[0].epoch == 5
     assert old.refusing
     assert await stored.all() == bars_of(market.trades)
-    async with open_bar_store(Settings(database_url=url)) as store:
+    async with open_bar_store(Settings(database_url=url), PATIENT) as store:
         with pytest.raises(Superseded):
             await store.claim(4)
 
@@ -270,7 +277,7 @@ async def test_claim_sees_what_a_write_under_way_has_stored(url: str, stored: St
     claims: list[Progress | None] = []
 
     async def claim() -> None:
-        async with open_bar_store(Settings(database_url=url)) as store:
+        async with open_bar_store(Settings(database_url=url), PATIENT) as store:
             claims.append(await store.claim(2))
 
     async def waits() -> bool:
