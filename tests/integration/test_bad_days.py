@@ -3,7 +3,8 @@ true, in time, and everything ends as the exchange says.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
@@ -14,14 +15,18 @@ import pytest
 from brokerage.contracts.ids import order_id_for
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
-from tests.support.eventually import eventually
+from tests.support.eventually import PAUSE_SECONDS, eventually
 from tests.support.exchange_rules import control, exchange_of, recorded
 from tests.support.order_follower import PATH, OrderFollower, following
-from tests.support.trading import RESTING, Order, held_cents, place, placed
+from tests.support.trading import RESTING, Order, place, placed
+
+Ask = Callable[[], Awaitable[httpx.Response]]
 
 ANSWER_SECONDS: Final = 30.0
 """What the API promises at most."""
-RECOVERY_SECONDS: Final = 60.0
+WATCH_SECONDS: Final = 30.0
+"""How long it waits for an order to change where it is asked to."""
+RECOVERY_SECONDS: Final = 120.0
 HELD_SECONDS: Final = 1.0
 """How long the exchange holds a call, so that the fault strikes while it is under way."""
 NEW: Final[Order] = {**RESTING, "numShares": 3}
@@ -70,7 +75,12 @@ UNDER_WAY: Final[Mapping[str, frozenset[str]]] = {
     "cancel": frozenset({"200", "202", "503 unavailable"}),
 }
 """How a request may be answered that had reached the exchange when the fault struck."""
-STATUS_THERE: Final = {"submitted": "open", "cancelled": "cancelled", "failed": None}
+STATUS_THERE: Final = {
+    "submitted": "open",
+    "cancelled": "cancelled",
+    "failed": None,
+    "rejected": None,  # it waited too long to be sent
+}
 """By our status of an order that never trades: what the exchange calls it, None if it has none."""
 
 
@@ -91,9 +101,40 @@ async def bad_day(stack: DevStack, part: str, how: str) -> AsyncIterator[None]:
             stack.resume(part)
 
 
-async def in_time(request: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+async def in_time(request: Awaitable[httpx.Response]) -> httpx.Response:
     async with asyncio.timeout(ANSWER_SECONDS):
         return await request
+
+
+async def as_true(ask: Ask, truths: frozenset[str]) -> httpx.Response:
+    """The answer in time; asked again where 503 is not for what is away but for a busy machine."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        answer = await in_time(ask())
+        is_final = answer.status_code != 503 or kind(answer) in truths
+        if is_final or time.monotonic() > deadline:
+            return answer
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def reaching(ask: Ask, struck: asyncio.Event) -> httpx.Response:
+    """The answer in time; asked again where it came before the exchange was reached."""
+    while True:
+        answer = await in_time(ask())
+        if answer.status_code != 503 or struck.is_set():
+            return answer
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def shown(alice: Account, path: str, **params: int) -> Any:
+    """What is read there, once a server that came back is connected to again."""
+
+    async def attempt() -> Any:
+        answer = await in_time(alice.http.get(path, params=params))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return await eventually(attempt, f"{path} is shown", RECOVERY_SECONDS)
 
 
 def kind(answer: httpx.Response) -> str:
@@ -120,7 +161,7 @@ async def are_held(exchange: httpx.AsyncClient, *order_ids: str) -> None:
         fired = {one["rule"]["match"].get("clientOrderId") for one in rules if one["fired"]}
         return fired.issuperset(order_ids)
 
-    await eventually(are, "the calls have reached the exchange")
+    await eventually(are, "the calls have reached the exchange", RECOVERY_SECONDS)
 
 
 async def stream(alice: Account) -> httpx.Response:
@@ -129,36 +170,49 @@ async def stream(alice: Account) -> httpx.Response:
         return answer
 
 
-async def wait_for_newer(alice: Account, order: Order) -> httpx.Response:
-    params = {"afterVersion": order["version"]}
-    return await alice.http.get(f"/order/{order['id']}", params=params)
+async def wait_for_newer(alice: Account, order: Order, truths: frozenset[str]) -> httpx.Response:
+    """The answer with a newer version, or that there is none; who waited in vain waits again."""
+    path, params = f"/order/{order['id']}", {"afterVersion": order["version"]}
+    longest = WATCH_SECONDS + ANSWER_SECONDS
+    async with asyncio.timeout(2 * longest + RECOVERY_SECONDS):
+        while True:
+            async with asyncio.timeout(longest):
+                answer = await alice.http.get(path, params=params, timeout=longest)
+            if answer.status_code == 200 and answer.json()["version"] <= order["version"]:
+                continue
+            if answer.status_code != 503 or kind(answer) in truths:
+                return answer
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def ask_all(
-    bob: Account, carol: Account, key: str, shown: Order, gone: Order
+    part: str, bob: Account, carol: Account, key: str, known: Order, gone: Order
 ) -> dict[str, httpx.Response]:
-    """The answers to one request of every kind, sent at once."""
-    one = f"/order/{shown['id']}"
-    requests: dict[str, Coroutine[Any, Any, httpx.Response]] = {
-        "place": place(bob, NEW, key),
-        "cancel": bob.http.delete(f"/order/{gone['id']}"),
-        "cancel all": carol.http.delete("/orders"),
-        "read": bob.http.get(one),
-        "read a newer one": bob.http.get(one, params={"afterVersion": 0}),
-        "list": bob.http.get("/orders"),
-        "portfolio": bob.http.get("/portfolio"),
-        "events": bob.http.get("/orders/events"),
-        "stream": stream(bob),
-        "preview": bob.http.post("/order/preview", json=NEW),
-        "holds": bob.http.get("/account/holds"),
-        "clock": bob.http.get("/clock"),
-        "executions": bob.http.get("/executions"),
-        "why": bob.http.get(f"{one}/why"),
-        "price": bob.http.get("/symbol/SPY"),
-        "ready": bob.http.get("/readyz"),
+    """The answers to one request of every kind, sent at once while the part is away."""
+    one = f"/order/{known['id']}"
+    requests: dict[str, Ask] = {
+        "place": lambda: place(bob, NEW, key),
+        "cancel": lambda: bob.http.delete(f"/order/{gone['id']}"),
+        "cancel all": lambda: carol.http.delete("/orders"),
+        "read": lambda: bob.http.get(one),
+        "read a newer one": lambda: bob.http.get(one, params={"afterVersion": 0}),
+        "list": lambda: bob.http.get("/orders"),
+        "portfolio": lambda: bob.http.get("/portfolio"),
+        "events": lambda: bob.http.get("/orders/events"),
+        "stream": lambda: stream(bob),
+        "preview": lambda: bob.http.post("/order/preview", json=NEW),
+        "holds": lambda: bob.http.get("/account/holds"),
+        "clock": lambda: bob.http.get("/clock"),
+        "executions": lambda: bob.http.get("/executions"),
+        "why": lambda: bob.http.get(f"{one}/why"),
+        "price": lambda: bob.http.get("/symbol/SPY"),
+        "ready": lambda: bob.http.get("/readyz"),
     }
     async with asyncio.TaskGroup() as tasks:
-        asked = {name: tasks.create_task(in_time(request)) for name, request in requests.items()}
+        asked = {
+            name: tasks.create_task(as_true(ask, TRUTHS[part].get(name, SHOWN)))
+            for name, ask in requests.items()
+        }
     return {name: task.result() for name, task in asked.items()}
 
 
@@ -167,14 +221,15 @@ async def is_placed_once(alice: Account, key: str, first: httpx.Response) -> Non
     order_id = order_id_for(alice.user, key)
     if first.status_code in (201, 202):
         assert first.json()["id"] == order_id
-        assert (await alice.http.get(f"/order/{order_id}")).status_code == 200
+        await shown(alice, f"/order/{order_id}")
 
     async def is_definite() -> bool:
         return (await place(alice, NEW, key)).status_code in (201, 422)
 
     await eventually(is_definite, "the placement has an answer", RECOVERY_SECONDS)
-    assert (await place(alice, NEW, key)).headers["idempotent-replayed"] == "true"
-    assert (await alice.http.get(f"/order/{order_id}")).status_code == 200
+    again = await as_true(lambda: place(alice, NEW, key), frozenset())
+    assert again.headers["idempotent-replayed"] == "true"
+    await shown(alice, f"/order/{order_id}")
 
 
 async def is_cancelled(alice: Account, path: str) -> None:
@@ -188,7 +243,7 @@ async def is_cancelled(alice: Account, path: str) -> None:
 
 async def agrees(exchange: httpx.AsyncClient, alice: Account) -> None:
     """Every order stands as the exchange says, and only those that are open hold anything."""
-    orders = (await alice.http.get("/orders")).json()["items"]
+    orders = (await shown(alice, "/orders"))["items"]
     held = 0
     for order in orders:
         theirs = await recorded(exchange, order["id"])
@@ -196,12 +251,12 @@ async def agrees(exchange: httpx.AsyncClient, alice: Account) -> None:
         assert status == STATUS_THERE[order["status"]], order
         if status == "open":
             held += order["numShares"] * order["priceInCents"]
-    assert await held_cents(alice) == held
+    assert (await shown(alice, "/portfolio"))["heldCashInCents"] == held
 
 
 async def tells_all(follower: OrderFollower, alice: Account) -> None:
     """The stream that was open all day has every event, once, in order."""
-    page = (await alice.http.get("/orders/events", params={"limit": 200})).json()
+    page = await shown(alice, "/orders/events", limit=200)
     await follower.has_heard(page["lastSeq"])
     assert follower.seqs == [event["seq"] for event in page["items"]]
 
@@ -227,20 +282,25 @@ async def test_every_request_in_the_middle_of_it_is_answered_and_ends_in_the_tru
             await opened.enter_async_context(account(stack.api_url)) for _ in range(3)
         ]
         going, kept = await placed(alice, RESTING), await placed(alice, RESTING)
-        gone, shown = await placed(bob, RESTING), await placed(bob, RESTING)
+        gone, known = await placed(bob, RESTING), await placed(bob, RESTING)
         await placed(carol, RESTING)
         follower = await opened.enter_async_context(following(alice.http, {"after": 0}))
         new_id = order_id_for(alice.user, key)
         await hold(exchange, "place", new_id)
         await hold(exchange, "cancel", going["id"])
 
+        struck = asyncio.Event()
+        newer_truths = TRUTHS[part].get("read a newer one", frozenset()) | SHOWN
+
         async with asyncio.TaskGroup() as tasks:
-            placing = tasks.create_task(in_time(place(alice, NEW, key)))
-            cancelling = tasks.create_task(in_time(alice.http.delete(f"/order/{going['id']}")))
-            waiting = tasks.create_task(in_time(wait_for_newer(alice, kept)))
+            placing = tasks.create_task(reaching(lambda: place(alice, NEW, key), struck))
+            cancel_path = f"/order/{going['id']}"
+            cancelling = tasks.create_task(reaching(lambda: alice.http.delete(cancel_path), struck))
+            waiting = tasks.create_task(wait_for_newer(alice, kept, newer_truths))
             await are_held(exchange, new_id, going["id"])
+            struck.set()
             async with bad_day(stack, part, how):
-                meanwhile = await ask_all(bob, carol, later_key, shown, gone)
+                meanwhile = await ask_all(part, bob, carol, later_key, known, gone)
                 under_way = {"place": await placing, "cancel": await cancelling}
             await is_cancelled(alice, f"/order/{kept['id']}")
 
@@ -251,12 +311,12 @@ async def test_every_request_in_the_middle_of_it_is_answered_and_ends_in_the_tru
         for answer in (meanwhile["cancel"], under_way["cancel"]):
             assert answer.status_code == 503 or answer.json()["ok"] is (answer.status_code == 200)
         newer = waiting.result()
-        assert kind(newer) in TRUTHS[part].get("read a newer one", frozenset()) | SHOWN
+        assert kind(newer) in newer_truths
         assert newer.status_code != 200 or newer.json()["version"] > kept["version"]
 
         await is_placed_once(alice, key, under_way["place"])
         await is_placed_once(bob, later_key, meanwhile["place"])
-        await is_cancelled(alice, f"/order/{going['id']}")
+        await is_cancelled(alice, cancel_path)
         await is_cancelled(bob, f"/order/{gone['id']}")
         await is_cancelled(carol, "/orders")
         for user in (alice, bob, carol):
