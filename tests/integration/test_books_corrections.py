@@ -204,7 +204,11 @@ async def test_reports_in_any_order_and_repeated_leave_the_same_books(books: Boo
 
     assert ends == {("filled", 4, 4 * 1_980, 4, 0, True)}
     assert await money(books) == (1_000_000 - 24 * 4 * 1_980, 0, 50 + 24 * 4, 0)
-    assert await books.pool.fetchval("SELECT count(*) FROM waiting_amendments") == 0
+    waiting = await books.pool.fetchval(
+        "SELECT count(*) FROM waiting_amendments JOIN orders USING (order_id) WHERE user_id = $1",
+        books.user_id,
+    )
+    assert waiting == 0
 
 
 async def test_a_bust_settled_five_times_at_once_is_booked_once(books: Books) -> None:
