@@ -103,11 +103,13 @@ class FaultProxy:
         """Carry connections as long as the block; those that came before it waited."""
         server = await asyncio.start_server(self._carry, sock=self._listener)
         async with server:
-            yield
-            self.let_go()
-            server.close()
-            for connection in [*self._open]:
-                connection.reset()
+            try:
+                yield
+            finally:
+                self.let_go()
+                server.close()
+                for connection in [*self._open]:
+                    connection.reset()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
