@@ -22,7 +22,7 @@ from client.sherwood import Sherwood
 from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually
-from tests.support.feeds import following_feed
+from tests.support.feeds import STEADY, following_feed
 from tests.support.nats_server import NatsServer
 from tests.support.ports import free_port
 from tests.support.prices import Heard, Node, price_node, signed_by, viewing
@@ -44,7 +44,7 @@ async def exchange() -> AsyncIterator[ScriptedFeed]:
 @pytest.fixture
 async def nodes(exchange: ScriptedFeed, nats: NatsServer) -> AsyncIterator[tuple[Node, Node]]:
     async with (
-        following_feed(exchange.url, nats.url),
+        following_feed(exchange.url, nats.url, timing=STEADY),
         price_node(nats.url) as holder,
         price_node(nats.url) as another,
     ):

@@ -18,7 +18,7 @@ from brokerage.contracts.subjects import TICKETS_BUCKET
 from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually
-from tests.support.feeds import following_feed
+from tests.support.feeds import PATIENT, following_feed
 from tests.support.nats_server import NatsServer
 from tests.support.prices import Node, comes_true, price_node, signed_by
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
@@ -54,7 +54,7 @@ async def nodes(
     lasting = [one.evolve(max_age=LASTING_SECONDS) if one is TICKETS else one for one in STREAMS]
     monkeypatch.setattr("brokerage.bus.streams.STREAMS", lasting)
     async with (
-        following_feed(exchange.url, nats.url),
+        following_feed(exchange.url, nats.url, timing=PATIENT),
         price_node(nats.url) as one,
         price_node(nats.url) as other,
     ):

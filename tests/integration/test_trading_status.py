@@ -7,9 +7,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from brokerage.bus.lease import LeaseTiming
 from tests.support.eventually import eventually
-from tests.support.feeds import following_feed
+from tests.support.feeds import PATIENT, following_feed
 from tests.support.nats_server import NatsServer
 from tests.support.prices import Node, price_node
 from tests.support.scripted_feed import OPEN, ScriptedFeed, scripted_feed
@@ -34,9 +33,8 @@ async def steady_node(
 ) -> AsyncIterator[Node]:
     """A node whose feed keeps its connection, however slow the machine is."""
     monkeypatch.setattr("streaming.following.SILENCE_SECONDS", 60.0)
-    timing = LeaseTiming(length_seconds=60.0)
     async with (
-        following_feed(exchange.url, nats.url, timing=timing),
+        following_feed(exchange.url, nats.url, timing=PATIENT),
         price_node(nats.url) as node,
     ):
         yield node
