@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from brokerage.bus.connection import Bus, open_bus
+from brokerage.bus.connection import Bus, BusUnavailable, open_bus
 from brokerage.bus.last_price import LastPrices
 from brokerage.bus.tick import EPOCH_SHIFT
 from tests.support.eventually import eventually
@@ -24,15 +24,35 @@ class Pair:
     exchange: ScriptedFeed
     nats: NatsServer
     bus: Bus
-    owner: FeedProcess
-    standby: FeedProcess
+    copies: tuple[FeedProcess, FeedProcess]
     said: Published
+
+    async def roles(self) -> tuple[FeedProcess, FeedProcess]:
+        """The owner and the standby, once the owner alone follows the exchange.
+
+        Asked right before what they matter for: where the machine stands still for a second, the
+        lease is over and the two may change places.
+        """
+
+        async def told() -> tuple[FeedProcess, FeedProcess]:
+            first, second = self.copies
+            roles = [await copy.health() for copy in self.copies]
+            assert sorted(roles) == [(200, "owner"), (200, "standby")], roles
+            assert self.exchange.connections == 1
+            return (first, second) if roles[0] == (200, "owner") else (second, first)
+
+        owner, standby = await eventually(told, "one owns, one stands by")
+        self.exchange.connections_max = 1
+        return owner, standby
 
     async def price_is(self, symbol: str, price_cents: int) -> None:
         """Return once the stream has this price under the newest epoch."""
 
         async def so() -> bool:
-            tick = await LastPrices(self.bus).get(symbol)
+            try:
+                tick = await LastPrices(self.bus).get(symbol)
+            except BusUnavailable:
+                return False
             return (
                 tick is not None
                 and tick.price_cents == price_cents
@@ -51,23 +71,22 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
         exchange.trade("BRK.B", 40_000)
         bus = await stack.enter_async_context(open_bus(nats.url, "test"))
         said = await listen_to_feed(bus)
-        owner, standby = [
+        first, second = [
             await stack.enter_async_context(
                 feed_process(exchange.url, nats.url, tmp_path / f"feed-{number}.log")
             )
             for number in (1, 2)
         ]
-        await owner.comes_to_be("owner")
-        await standby.comes_to_be("standby")
         await eventually(lambda: said.is_past(0), "the owner is heard")
-        yield Pair(exchange, nats, bus, owner, standby, said)
+        yield Pair(exchange, nats, bus, (first, second), said)
 
 
 async def test_first_beat_of_the_new_owner_says_what_was_halted_while_there_was_none(
     pair: Pair,
 ) -> None:
+    owner, _ = await pair.roles()
     epoch = pair.said.epoch
-    await pair.owner.process.kill()
+    await owner.process.kill()
     pair.exchange.halt("AAPL")
 
     await eventually(lambda: pair.said.is_past(epoch), "the other copy is live")
@@ -78,19 +97,20 @@ async def test_first_beat_of_the_new_owner_says_what_was_halted_while_there_was_
 
 
 async def test_standby_takes_over_from_a_killed_owner_under_a_newer_epoch(pair: Pair) -> None:
+    owner, standby = await pair.roles()
     epoch = pair.said.epoch
-    assert pair.exchange.connections == 1
+    takeovers = await standby.metric("sherwood_feed_takeovers_total")
 
-    await pair.owner.process.kill()
+    await owner.process.kill()
     await eventually(lambda: pair.said.is_past(epoch), "the other copy is live")
-    await pair.standby.comes_to_be("owner")
+    await standby.comes_to_be("owner")
     await pair.exchange.send(pair.exchange.trade("AAPL", 15_100))
 
     await pair.price_is("AAPL", 15_100)
     await pair.price_is("BRK.B", 40_000)
     assert pair.exchange.connections_max == 1
-    assert await pair.standby.metric("sherwood_feed_owner") == 1
-    assert await pair.standby.metric("sherwood_feed_takeovers_total") == 1
+    await standby.shows("sherwood_feed_owner", 1)
+    assert await standby.metric("sherwood_feed_takeovers_total") > takeovers
 
 
 async def test_owner_that_was_frozen_publishes_nothing_more_and_stands_by(pair: Pair) -> None:
@@ -98,8 +118,10 @@ async def test_owner_that_was_frozen_publishes_nothing_more_and_stands_by(pair: 
         price_node(pair.nats.url) as node,
         viewing(node.url, ["AAPL"], lambda heard: heard.price("AAPL") == 15_000) as heard,
     ):
+        owner, standby = await pair.roles()
         epoch = pair.said.epoch
-        pair.owner.process.pause()
+        lost = await owner.metric("sherwood_feed_leases_lost_total")
+        owner.process.pause()
         await eventually(lambda: pair.said.is_past(epoch), "the other copy is live")
         # The frozen one gets these too, in its socket; it will read them first when it goes on.
         for price_cents in range(15_100, 15_200):
@@ -107,35 +129,39 @@ async def test_owner_that_was_frozen_publishes_nothing_more_and_stands_by(pair: 
         await pair.price_is("AAPL", 15_199)
         ticks, beats = len(pair.said.ticks), len(pair.said.beats)
 
-        pair.owner.process.resume()
-        await pair.owner.comes_to_be("standby")
+        owner.process.resume()
+        await owner.comes_to_be("standby")
         await eventually(lambda: pair.exchange.connections == 1, "it left the exchange")
 
         await pair.exchange.send(pair.exchange.trade("AAPL", 15_300))
         await pair.price_is("AAPL", 15_300)
         # A viewer that went back would have failed on the way.
         await eventually(lambda: heard.price("AAPL") == 15_300, "the viewer sees the newest price")
-        assert pair.said.epochs_of_ticks(ticks) == {epoch + 1}
-        assert {beat.epoch for beat in pair.said.beats[beats:]} == {epoch + 1}
-        assert await pair.owner.metric("sherwood_feed_leases_lost_total") == 1
-        assert await pair.owner.metric("sherwood_feed_owner") == 0
-        assert await pair.standby.metric("sherwood_feed_owner") == 1
+        await eventually(lambda: len(pair.said.ticks) > ticks, "a tick is heard")
+        await eventually(lambda: len(pair.said.beats) > beats, "a beat is heard")
+        assert min(pair.said.epochs_of_ticks(ticks)) > epoch
+        assert min(beat.epoch for beat in pair.said.beats[beats:]) > epoch
+        assert await owner.metric("sherwood_feed_leases_lost_total") > lost
+        await owner.shows("sherwood_feed_owner", 0)
+        await standby.shows("sherwood_feed_owner", 1)
 
 
 async def test_owner_that_is_asked_to_stop_hands_over_and_leaves_the_exchange_first(
     pair: Pair,
 ) -> None:
+    owner, standby = await pair.roles()
     epoch = pair.said.epoch
 
-    assert await pair.owner.process.stop() == 0
+    assert await owner.process.stop() == 0
 
     await eventually(lambda: pair.said.is_past(epoch), "the other copy is live")
-    await pair.standby.comes_to_be("owner")
-    assert "lease_given_back" in pair.owner.process.said()
+    await standby.comes_to_be("owner")
+    assert "lease_given_back" in owner.process.said()
     assert pair.exchange.connections_max == 1
 
 
 async def test_nats_that_forgot_everything_has_one_owner_and_every_price_again(pair: Pair) -> None:
+    await pair.roles()
     epoch = pair.said.epoch
 
     await pair.nats.kill()
@@ -145,11 +171,7 @@ async def test_nats_that_forgot_everything_has_one_owner_and_every_price_again(p
     await eventually(lambda: pair.said.is_past(epoch), "a copy is live")
     await pair.price_is("AAPL", 15_100)
     await pair.price_is("BRK.B", 40_000)
+    connections_max = pair.exchange.connections_max
 
-    async def one_of_each() -> bool:
-        healths = [await pair.owner.health(), await pair.standby.health()]
-        return sorted(healths) == [(200, "owner"), (200, "standby")]
-
-    await comes_true(one_of_each, "one owns, one stands by")
-    await eventually(lambda: pair.exchange.connections == 1, "one follows")
-    assert pair.exchange.connections_max == 1
+    await pair.roles()
+    assert connections_max == 1

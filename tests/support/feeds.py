@@ -129,11 +129,19 @@ class FeedProcess:
 
     async def metric(self, name: str) -> float:
         """The value of a metric without labels."""
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
             text = (await client.get(f"{self.url}/metrics")).text
         return next(
             float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")
         )
+
+    async def shows(self, name: str, value: float) -> None:
+        """Return once a metric without labels has this value."""
+
+        async def so() -> bool:
+            return await self.metric(name) == value
+
+        await eventually(so, f"{name} is {value:g}")
 
 
 @asynccontextmanager
