@@ -25,7 +25,7 @@ SEEN = {
 async def statuses(stack: DevStack) -> dict[str, int]:
     """What each process answers to `/readyz`."""
     found = {}
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         for name in OURS:
             address = stack.processes[name].spec.address
             found[name] = (await http.get(f"{address}/readyz")).status_code
@@ -37,7 +37,11 @@ async def test_a_server_that_is_away_turns_nobody_unready(
     stack: DevStack, alice: Account, server: str
 ) -> None:
     await placed(alice, MARKET)
-    assert await statuses(stack) == dict.fromkeys(OURS, 200)
+
+    async def all_serve() -> None:
+        assert await statuses(stack) == dict.fromkeys(OURS, 200)
+
+    await eventually(all_serve, "all serve", 60)
 
     async with away(stack, server):
 
