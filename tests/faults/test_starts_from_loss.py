@@ -5,7 +5,7 @@ booked twice, nothing is missed, and no customer's order is placed again.
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import httpx
@@ -23,7 +23,7 @@ from devstack.errors import StackError
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
 from tests.support.eventually import eventually
-from tests.support.exchange_rules import control, exchange_of, rule
+from tests.support.exchange_rules import control, exchange_of, rule, struck
 from tests.support.losses import (
     adds_up,
     closed,
@@ -32,7 +32,18 @@ from tests.support.losses import (
     recover,
     without_what_it_stored,
 )
-from tests.support.trading import MARKET, RESTING, Order, ended, place, placed, read, until
+from tests.support.trading import (
+    MARKET,
+    RESTING,
+    Order,
+    answered,
+    cancelled,
+    ended,
+    place,
+    placed,
+    read,
+    until,
+)
 from workers.recover import postgres
 
 
@@ -57,12 +68,16 @@ async def test_temporal_without_its_store_runs_every_order_again_from_its_row(
         resting = await placed(alice, RESTING)
         leaving = await placed(alice, RESTING)
         await rules.enter_async_context(rule(exchange, "cancel", leaving["id"], "error"))
-        asked = await alice.http.delete(f"/order/{leaving['id']}")
+
+        async def taken_up() -> bool:
+            return (await alice.http.delete(f"/order/{leaving['id']}")).status_code == 202
+
+        await eventually(taken_up, "the cancel is on record, and the exchange has not answered")
         key = str(uuid4())
         unknown_id = order_id_for(alice.user, key)
         await rules.enter_async_context(rule(exchange, "place", unknown_id, "accept-then-drop"))
-        await rules.enter_async_context(rule(exchange, "query", unknown_id, "error"))
-        unknown = await place(alice, RESTING, key)
+        asked_for = await rules.enter_async_context(rule(exchange, "query", unknown_id, "error"))
+        await answered(alice, RESTING, 202, key)
 
         async with without_what_it_stored(stack, "temporal"):
             for _ in range(2):
@@ -77,25 +92,23 @@ async def test_temporal_without_its_store_runs_every_order_again_from_its_row(
             away = await place(alice, {**RESTING, "symbol": "SPY"})
         said = await recover(stack, "temporal")
         repeated = await recover(stack, "temporal")
+        await struck(asked_for)
         await rules.aclose()
 
         filled = await until(alice, filling["id"], lambda order: order["filledShares"] == 4)
         await ended(alice, leaving["id"], "cancelled")
         await until(alice, unknown_id, lambda order: order["status"] == "submitted")
-        cancelled = [
-            (await alice.http.delete(f"/order/{order_id}")).status_code
-            for order_id in (filling["id"], resting["id"], unknown_id)
-        ]
+        for order_id in (filling["id"], resting["id"], unknown_id):
+            await cancelled(alice, order_id)
         after = await placed(alice, MARKET)
         await ended(alice, after["id"], "filled")
         await adds_up(stack)
 
-    assert (asked.status_code, unknown.status_code, away.status_code) == (202, 202, 503)
+    assert away.status_code == 503
     assert "search attributes are there" in said
     # A fill that came meanwhile has started one of them.
     assert "orders with a run: 4" in said
     assert "0 runs started from their rows, 4 were there already" in repeated
-    assert cancelled == [200, 200, 200]
     assert filled["status"] == "partially_filled"
 
 
@@ -123,14 +136,14 @@ async def test_jetstream_without_its_store_gets_back_all_that_is_not_booked(
         await stack.start("executions")
         said = await recover(stack, "jetstream")
         got = await read(alice, order["id"])
-        closed = await place(alice, RESTING)
+        closed = await answered(alice, RESTING, 503)
         await open_for_orders(stack)
         await placed(alice, RESTING)
         await adds_up(stack)
 
     assert "done:" in said
     assert "no order passes" in said
-    assert (closed.status_code, closed.json()["code"]) == (503, "kill-switch")
+    assert closed.json()["code"] == "kill-switch"
     assert got["filledShares"] == 4
 
 
@@ -202,7 +215,7 @@ async def test_postgres_from_an_older_backup_gets_back_what_happened_since(
 
         await execute(old, 2)
         await until(alice, old["id"], lambda order: order["filledShares"] == 3)
-        await alice.http.delete(f"/order/{hoarding['id']}")
+        await cancelled(alice, hoarding["id"])
         keys = [str(uuid4()) for _ in range(6)]
         sold = await placed(alice, SELL_ALL, keys[0])
         await ended(alice, sold["id"], "filled")
@@ -210,17 +223,17 @@ async def test_postgres_from_an_older_backup_gets_back_what_happened_since(
         await execute(bought, 5)
         await until(alice, bought["id"], lambda order: order["filledShares"] == 5)
         gone = await placed(bob, resting(100, 7), keys[2])
-        await bob.http.delete(f"/order/{gone['id']}")
+        await cancelled(bob, gone["id"])
         refused_id = order_id_for(bob.user, keys[3])
         async with rule(exchange, "place", refused_id, "refuse"):
-            refused = await place(bob, RESTING, keys[3])
-        here_only = await place(bob, resting(120, 99_999), keys[4])
+            await answered(bob, RESTING, 422, keys[3])
+        await answered(bob, resting(120, 99_999), 422, keys[4])
         carol = await later.enter_async_context(account(stack.api_url))
         hers = await placed(carol, MARKET, keys[5])
         await ended(carol, hers["id"], "filled")
         before = [await holdings(one) for one in (alice, bob, carol)]
         sent = await orders_there(exchange)
-        with pytest.raises(StackError, match="a gateway runs"):
+        with pytest.raises(StackError, match=r"a gateway (runs|listens)"):
             await recover(stack, "postgres")
 
         async with closed(stack):
@@ -233,22 +246,21 @@ async def test_postgres_from_an_older_backup_gets_back_what_happened_since(
         await adds_up(stack)
         after = [await holdings(one) for one in (alice, bob, carol)]
         found = await bob.http.get("/orders", params={"idempotencyKey": keys[2]})
-        other = await place(alice, resting(111, 100_000), keys[1])
+        other = await answered(alice, resting(111, 100_000), 422, keys[1])
         again = [
-            await place(alice, SELL_ALL, keys[0]),
-            await place(alice, resting(110, 100_000), keys[1]),
-            await place(bob, resting(100, 7), keys[2]),
-            await place(bob, RESTING, keys[3]),
-            await place(bob, resting(120, 99_999), keys[4]),
-            await place(carol, MARKET, keys[5]),
+            await answered(alice, SELL_ALL, 201, keys[0]),
+            await answered(alice, resting(110, 100_000), 201, keys[1]),
+            await answered(bob, resting(100, 7), 201, keys[2]),
+            await answered(bob, RESTING, 422, keys[3]),
+            await answered(bob, resting(120, 99_999), 422, keys[4]),
+            await answered(carol, MARKET, 201, keys[5]),
         ]
         there_now = await orders_there(exchange)
-        cancelled = await alice.http.delete(f"/order/{bought['id']}")
+        await cancelled(alice, bought["id"])
         await adds_up(stack)
         async with open_pool(settings_of(stack)) as pool:
             tampered = (await verify_orders(pool, limit=1_000)).tampered
 
-    assert (refused.status_code, here_only.status_code) == (422, 422)
     assert "5 are missing here" in said
     assert "0 orders came back, 0 reports were booked again" in repeated
     assert tampered == ()
@@ -258,14 +270,12 @@ async def test_postgres_from_an_older_backup_gets_back_what_happened_since(
     before[0]["IBM"] += 1
     assert after == before
     assert [order["id"] for order in found.json()["items"]] == [gone["id"]]
-    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
-    assert [answer.status_code for answer in again] == [201, 201, 201, 422, 422, 201]
+    assert other.json()["code"] == "idempotency-key-reused"
     assert [again[n].json()["id"] for n in (0, 1, 2, 5)] == [
         order["id"] for order in (sold, bought, gone, hers)
     ]
     assert again[3].json()["order"]["id"] == refused_id
     assert there_now == sent
-    assert cancelled.status_code == 200
 
 
 def settings_of(stack: DevStack) -> Settings:
@@ -279,7 +289,13 @@ def settings_of(stack: DevStack) -> Settings:
 
 
 async def holdings(owner: Account) -> dict[str, int]:
-    portfolio = (await owner.http.get("/portfolio")).json()
+    async def attempt() -> dict[str, Any]:
+        answer = await owner.http.get("/portfolio")
+        assert answer.status_code == 200, answer.text
+        portfolio: dict[str, Any] = answer.json()
+        return portfolio
+
+    portfolio = await eventually(attempt, "the portfolio is shown")
     shares = {one["symbol"]: one["shares"] for one in portfolio["positions"]}
     return {"cash": portfolio["cashInCents"], "held": portfolio["heldCashInCents"], **shares}
 

@@ -11,11 +11,13 @@ from typing import Final
 from bench.checks import check, in_flight
 from bench.records import open_records
 from devstack import backups, spawn
+from devstack.errors import StackError
 from devstack.stack import DevStack
 from tests.support.eventually import eventually
 from tests.support.running import ROOT, inherited
 
 ADD_UP_SECONDS: Final = 60.0
+RECOVER_SECONDS: Final = 180.0
 
 
 OURS: Final = ("api", "executions", "orders-1", "feed-1", "feed-2", "gateway")
@@ -57,20 +59,37 @@ async def without_what_it_stored(stack: DevStack, server: str) -> AsyncIterator[
 
 
 async def recover(stack: DevStack, lost: str) -> str:
-    """What `python -m workers.recover` says. Raises `StackError` with it where it does not end
-    well.
+    """What `python -m workers.recover` says; repeated while no feed has come back, before which it
+    does nothing. Raises `StackError` with it where it does not end well.
     """
-    return await spawn.run(
-        (sys.executable, "-m", "workers.recover", lost),
-        environment={**inherited(), **stack.env},
-        folder=ROOT,
-    )
+
+    async def attempt() -> str:
+        try:
+            return await run_for(stack, "workers.recover", lost)
+        except StackError as error:
+            if "no feed runs" in str(error):
+                raise AssertionError(str(error)) from error
+            raise
+
+    said: str = await eventually(attempt, "a feed runs", RECOVER_SECONDS)
+    return said
 
 
 async def open_for_orders(stack: DevStack) -> None:
     """Say that the kill switch, which was lost too, is to stop nobody."""
-    command = ("workers.kill_switch", "--level", "0", "--reason", "recovered")
-    await spawn.run(
+
+    async def attempt() -> None:
+        try:
+            await run_for(stack, "workers.kill_switch", "--level", "0", "--reason", "recovered")
+        except StackError as error:
+            raise AssertionError(str(error)) from error
+
+    await eventually(attempt, "the kill switch is released", RECOVER_SECONDS)
+
+
+async def run_for(stack: DevStack, *command: str) -> str:
+    """What `python -m <command>` says of this stack. Raises `StackError` where it fails."""
+    return await spawn.run(
         (sys.executable, "-m", *command), environment={**inherited(), **stack.env}, folder=ROOT
     )
 
