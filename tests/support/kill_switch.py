@@ -24,18 +24,27 @@ async def set_level(
     return await operator.http.put(path_of(user, symbol), json=change)
 
 
+async def set_at_last(
+    operator: Account, level: int, *, user: str | None = None, symbol: str | None = None
+) -> httpx.Response:
+    """The answer once it is set; asked for again where NATS is just coming back."""
+
+    async def attempt() -> httpx.Response:
+        answer = await set_level(operator, level, user=user, symbol=symbol)
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    answer: httpx.Response = await eventually(attempt, f"the switch is set to {level}")
+    return answer
+
+
 @asynccontextmanager
 async def switched(
     operator: Account, level: int, *, user: str | None = None, symbol: str | None = None
 ) -> AsyncIterator[None]:
     """Set as long as the block."""
-    answer = await set_level(operator, level, user=user, symbol=symbol)
-    assert answer.status_code == 200, answer.text
+    await set_at_last(operator, level, user=user, symbol=symbol)
     try:
         yield
     finally:
-
-        async def released() -> bool:
-            return (await set_level(operator, 0, user=user, symbol=symbol)).is_success
-
-        await eventually(released, "the switch is released")
+        await set_at_last(operator, 0, user=user, symbol=symbol)
