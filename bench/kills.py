@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bench.target import ProcessRow, Target, row_of
+from devstack.errors import StackError
 
 KILLABLE: Final = ("orders", "gateway", "feed", "executions")
 """What stands on an order's way behind the API."""
@@ -61,8 +63,11 @@ def _process_name(name: str) -> str:
 
 
 async def carry_out(target: Target, kill: Kill) -> Killed:
-    """Kill the process and wait until another one of its name is well."""
-    name = await target.meant_by(kill.name)
+    """Kill the process and wait until another one of its name is well.
+
+    Raises `StackError` if no copy owns the work for `BACK_SECONDS`.
+    """
+    name = await _victim(target, kill.name)
     before = row_of(target, name)
     target.kill(name)
     try:
@@ -74,3 +79,15 @@ async def carry_out(target: Target, kill: Kill) -> Killed:
                 await asyncio.sleep(0.05)
     except TimeoutError:
         return Killed(kill, before, None)
+
+
+async def _victim(target: Target, name: str) -> str:
+    """Of several copies the owner, as soon as there is one: for a moment there may be none."""
+    deadline = time.monotonic() + BACK_SECONDS
+    while True:
+        try:
+            return await target.meant_by(name)
+        except StackError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.05)
