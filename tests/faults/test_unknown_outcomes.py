@@ -20,7 +20,7 @@ from brokerage.contracts.ids import order_id_for, workflow_id_for
 from tests.support.accounts import Account, account
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import exchange_of, rule, struck
-from tests.support.trading import RESTING, at_database, place, until
+from tests.support.trading import RESTING, answered, at_database, place, read, until
 from tests.support.unknown_outcomes import (
     ACTIONS,
     CASES,
@@ -122,12 +122,20 @@ async def frozen_sender(
     ):
         tasks.create_task(place(alice, RESTING, key))
         await struck(fired)
-        sender = await eventually(lambda: sender_of(handle), "a worker is sending the order")
-        [name] = [row.name for row in target.rows() if f"{row.pid}@" in sender]
-        target.stack.pause(name)
-        try:
+
+        async def freeze() -> str:
+            sender = await sender_of(handle)
+            assert sender, "nobody is sending it now"
+            [name] = [row.name for row in target.rows() if sender.startswith(f"{row.pid}@")]
+            target.stack.pause(name)
             # What it was doing is still to be done: so it was frozen in the middle of it.
-            assert await sender_of(handle) == sender
+            if await sender_of(handle) == sender:
+                return name
+            target.stack.resume(name)
+            raise AssertionError("it had moved on")
+
+        name: str = await eventually(freeze, "a worker is frozen while it sends the order")
+        try:
             yield name
             await past_send_by(target, order_id)
         finally:
@@ -154,13 +162,12 @@ async def late_requests_of_a_frozen_gateway(target: OwnStack, alice: Account) ->
     order_id = order_id_for(alice.user, key)
     target.stack.pause("gateway")
     try:
-        answer = await place(alice, RESTING, key)
+        await answered(alice, RESTING, 202, key)
         await past_send_by(target, order_id)
     finally:
         target.stack.resume("gateway")
     order = await until(alice, order_id, lambda seen: seen["status"] != "pending")
 
-    assert answer.status_code == 202
     assert (order["status"], order["reason"]) == ("failed", "not-placed")
     assert "past-send-by" in target.stack.home.log_of("gateway").read_text()
 
@@ -188,10 +195,9 @@ async def everything_agrees(records: Records) -> None:
 
 async def was_told_the_truth(trader: Account, life: Life) -> None:
     """What a repeat is answered with, for good, fits the order; and no answer before said else."""
-    final = await place(trader, life.case.body, life.case.key)
-    order = (await trader.http.get(f"/order/{life.order_id}")).json()
+    order = await read(trader, life.order_id)
     placed = order["status"] not in ("failed", "rejected")
-    assert final.status_code == (201 if placed else 422), (life, final.text)
+    final = await answered(trader, life.case.body, 201 if placed else 422, life.case.key)
     definitive = {answer.status_code for answer in life.answers} & {201, 422}
     assert definitive <= {final.status_code}, life
     if life.case.cancelled and placed:
