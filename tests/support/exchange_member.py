@@ -42,7 +42,7 @@ class Feed:
         self._socket = socket
         self.messages: list[protocol.FeedMessage] = []
 
-    async def until(self, enough: Callable[[], bool], timeout_seconds: float = 10.0) -> None:
+    async def until(self, enough: Callable[[], bool], timeout_seconds: float = 30.0) -> None:
         """Read on until it has said enough."""
         deadline = time.monotonic() + timeout_seconds
         while not enough():
@@ -159,7 +159,7 @@ async def member_of(url: str, name: str | None = None) -> AsyncIterator[Member]:
     named = name or f"member-{uuid4().hex[:8]}"
     headers = {"X-Member": named}
     async with httpx.AsyncClient(
-        base_url=url, headers=headers, trust_env=False, timeout=10.0
+        base_url=url, headers=headers, trust_env=False, timeout=30.0
     ) as http:
         yield Member(url, named, http)
 

@@ -164,5 +164,5 @@ async def _record(member: Member, record: MarketRecord) -> None:
                     messages, feed.messages = feed.messages, []
                     for message in messages:
                         record.hear(message, time.monotonic())
-        except (TradesMissed, ConnectionClosed):
+        except (TradesMissed, ConnectionClosed, TimeoutError):
             continue

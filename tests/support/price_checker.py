@@ -48,7 +48,8 @@ Span = tuple[float, float]
 QUIET_SECONDS: Final = 1.0
 LEAVE_SECONDS: Final = 1.0
 """What was taken off a live stream may still be on its way for this long."""
-BEAT_LATE_SECONDS: Final = 5.0
+BEAT_LATE_SECONDS: Final = 12.0
+"""Less than a beat: one that is left out is missed."""
 
 
 class Violation(NamedTuple):

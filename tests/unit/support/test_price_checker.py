@@ -177,7 +177,7 @@ def quiet_stream(*comments_at: float, closed_at: float | None = None) -> Recordi
 def test_quiet_stream_must_beat() -> None:
     assert broken_rules(quiet_stream(16.1, 31.1, closed_at=46.0)) == []
     assert broken_rules(quiet_stream(31.1)) == ["beats"]
-    assert broken_rules(quiet_stream(16.1, closed_at=40.0)) == ["beats"]
+    assert broken_rules(quiet_stream(16.1, closed_at=44.0)) == ["beats"]
 
 
 def test_stream_whose_viewer_cannot_hear_comments_or_did_not_read_may_be_silent() -> None:
