@@ -12,7 +12,7 @@ from devstack.stack import DevStack
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import control, executions_of, feed_fault, recorded
 from tests.support.race import PRICE_CENTS, TEN, Scene, balances, race
-from tests.support.trading import at_database, placed
+from tests.support.trading import at_database, cancelled, placed
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def scene(stack: DevStack) -> AsyncIterator[Scene]:
 async def test_fill_after_the_end_is_booked(scene: Scene, end: str) -> None:
     order = await placed(scene.alice, TEN)
     if end == "cancelled":
-        await scene.cancel(order)
+        await cancelled(scene.alice, order["id"])
     else:
         await control(scene.exchange, "ends", orderId=order["externalOrderId"], status="expired")
     await scene.until(order, end)

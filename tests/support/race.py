@@ -7,12 +7,13 @@ by hand.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
+from tests.support.eventually import eventually
 from tests.support.exchange_rules import control, exchange_of, executions_of, recorded
 from tests.support.trading import RESTING, Order, kinds_of_events, until
 
@@ -40,6 +41,17 @@ class Scene:
     async def cancel(self, order: Order) -> httpx.Response:
         """The answer to a cancel."""
         return await self.alice.http.delete(f"/order/{order['id']}")
+
+    async def decided(self, order: Order, asked: httpx.Response) -> httpx.Response:
+        """The answer to a cancel: this one, or a repeat's where it was too soon to tell."""
+
+        async def attempt() -> httpx.Response:
+            answer = await self.cancel(order) if asked.status_code in (202, 503) else asked
+            assert answer.status_code not in (202, 503), answer.text
+            return answer
+
+        answer: httpx.Response = await eventually(attempt, "the cancel is decided", 60)
+        return answer
 
     async def until(self, order: Order, status: str, filled_shares: int = 0) -> Order:
         """The order once it has this status and so many shares."""
@@ -80,7 +92,14 @@ async def race(stack: DevStack) -> AsyncIterator[Scene]:
 
 async def balances(alice: Account) -> dict[str, int]:
     """Cash, what is held of it, and the shares of the symbol that is raced for."""
-    portfolio = (await alice.http.get("/portfolio")).json()
+
+    async def attempt() -> dict[str, Any]:
+        answer = await alice.http.get("/portfolio")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    portfolio: dict[str, Any] = await eventually(attempt, "the portfolio is shown")
     shares = {one["symbol"]: one["shares"] for one in portfolio["positions"]}
     return {
         "cash": portfolio["cashInCents"],
