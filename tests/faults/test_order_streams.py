@@ -17,7 +17,7 @@ import pytest
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
 from tests.support.eventually import eventually
-from tests.support.order_log_checker import Row, differing, rows_of, violations
+from tests.support.order_log_checker import Heard, Row, differing, rows_of, violations
 from tests.support.order_watch import FOLLOWERS, Follower, OurClient, all_following
 from tests.support.ports import free_port
 from tests.support.price_watch import killed
@@ -111,11 +111,13 @@ async def test_streams_put_together_are_the_table_whatever_is_killed(
                     await all_hear_more(followers)
                 finally:
                     over.set()
-            logs = await eventually(lambda: compared(database, followers), "all is told", 60.0)
+            heard, logs = await eventually(
+                lambda: compared(database, followers), "all is told", 60.0
+            )
 
     assert all(follower.connections >= 3 for follower in followers), "one was never disturbed"
     for follower in followers:
-        assert_lies_are_found(follower, logs[follower.user.user])
+        assert_lies_are_found(follower, heard[follower], logs[follower.user.user])
 
 
 async def trade(user: Account, draw: random.Random, over: asyncio.Event) -> None:
@@ -156,8 +158,8 @@ async def all_hear_more(followers: Sequence[Follower]) -> None:
 
 async def compared(
     database: "Database[asyncpg.Record]", followers: Sequence[Follower]
-) -> dict[str, list[Row]]:
-    """The table's log by user, once it is what every follower was told."""
+) -> tuple[dict[Follower, list[Heard]], dict[str, list[Row]]]:
+    """What every follower was told, and the table's log by user, once that is the same."""
     heard = {follower: list(follower.heard) for follower in followers}
     logs = {one.user.user: await rows_of(database, one.user.user) for one in followers}
     found: list[str] = []
@@ -172,12 +174,11 @@ async def compared(
             ]
         )
     assert not found, found[:5]
-    return logs
+    return heard, logs
 
 
-def assert_lies_are_found(follower: Follower, log: list[Row]) -> None:
+def assert_lies_are_found(follower: Follower, heard: list[Heard], log: list[Row]) -> None:
     """The check would have seen a hole, a repeat, another order and other words."""
-    heard = follower.heard
     at = len(heard) // 2
     other = heard[at]._replace(data=heard[at].data.replace('"version":', '"version":1'))
     for lie in (
