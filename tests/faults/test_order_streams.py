@@ -153,7 +153,7 @@ async def all_hear_more(followers: Sequence[Follower]) -> None:
     def all_did() -> None:
         assert not deaf(), deaf()
 
-    await eventually(all_did, "all hear more", 60.0)
+    await eventually(all_did, "all hear more", 120.0)
 
 
 async def compared(
