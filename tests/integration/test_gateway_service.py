@@ -4,19 +4,25 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.contracts.gateway import CancelRequest, GatewayReply, PlaceRequest, QueryRequest
 from brokerage.contracts.subjects import GATEWAY_CANCEL, GATEWAY_PLACE
+from brokerage.gateway import batching, service
+from brokerage.gateway import exchange as exchange_client
 from brokerage.gateway.batching import PlacementBatcher
 from brokerage.gateway.client import GatewayClient
 from brokerage.gateway.exchange import open_exchange
 from brokerage.gateway.service import GatewayService
 from exchange import protocol
+from exchange.protocol import BATCH_MAX
 from tests.support.eventually import eventually
+from tests.support.gateway import PATIENCE_SECONDS, definite
 from tests.support.nats_server import nats_server
 from tests.support.scripted_exchange import (
     Answer,
@@ -28,12 +34,35 @@ from tests.support.scripted_exchange import (
 )
 
 
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway and a client of it; setting `stopping` stops it."""
+
+    client: GatewayClient
+    exchange: ScriptedExchange
+    bus: Bus
+    batcher: PlacementBatcher
+    stopping: asyncio.Event
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for a while makes nothing too late."""
+    for module, names in (
+        (batching, ["HOLD_SECONDS"]),
+        (exchange_client, ["CALL_SECONDS", "CONNECT_SECONDS", "LINE_WAIT_SECONDS"]),
+        (service, ["FINISH_SECONDS"]),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, PATIENCE_SECONDS)
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
 def placement(order: str) -> PlaceRequest:
-    return PlaceRequest(order, "account", "META", "buy", 52_210, 10, "day", now_ms() + 10_000)
+    return PlaceRequest(order, "account", "META", "buy", 52_210, 10, "day", now_ms() + 60_000)
 
 
 def report(order: str) -> protocol.OrderReport:
@@ -70,10 +99,8 @@ def always(answer: Answer) -> Script:
 
 
 @asynccontextmanager
-async def gateway(
-    folder: Path,
-) -> AsyncIterator[tuple[GatewayClient, ScriptedExchange, Bus, asyncio.Event]]:
-    """A running gateway and a client of it; setting the event stops the gateway."""
+async def gateway(folder: Path) -> AsyncIterator[Gateway]:
+    """Run it as long as the block."""
     stopping = asyncio.Event()
     ready = asyncio.Event()
 
@@ -88,20 +115,19 @@ async def gateway(
         open_bus(nats.url, "asker") as bus,
         asyncio.TaskGroup() as tasks,
     ):
-        service = GatewayService(
-            service_bus, to_exchange, PlacementBatcher(to_exchange.place, now_ms)
-        )
-        tasks.create_task(service.serve(stopping, ready.set, fail))
+        batcher = PlacementBatcher(to_exchange.place, now_ms)
+        serving = GatewayService(service_bus, to_exchange, batcher)
+        tasks.create_task(serving.serve(stopping, ready.set, fail))
         await ready.wait()
-        yield GatewayClient(bus), exchange, bus, stopping
+        yield Gateway(GatewayClient(bus), exchange, bus, batcher, stopping)
         stopping.set()
 
 
 async def test_each_of_the_three_questions_is_answered(tmp_path: Path) -> None:
-    async with gateway(tmp_path) as (client, exchange, _, _):
-        placed = await client.place(placement("o1"))
-        cancelled = await client.cancel(CancelRequest("o1", None))
-        found = await client.query(QueryRequest(client_order_id="o1"))
+    async with gateway(tmp_path) as here:
+        placed = await here.client.place(placement("o1"), PATIENCE_SECONDS)
+        cancelled = await here.client.cancel(CancelRequest("o1", None), PATIENCE_SECONDS)
+        found = await here.client.query(QueryRequest(client_order_id="o1"), PATIENCE_SECONDS)
 
     assert placed.outcome == "accepted"
     assert placed.order is not None
@@ -109,51 +135,64 @@ async def test_each_of_the_three_questions_is_answered(tmp_path: Path) -> None:
     assert cancelled.outcome == "absent"
     assert found.outcome == "found"
     assert found.order == placed.order
-    assert exchange.connections_max == 2
+    assert here.exchange.connections_max == 2
 
 
 async def test_500_orders_at_once_are_at_most_20_requests_on_one_connection(
     tmp_path: Path,
 ) -> None:
-    async with gateway(tmp_path) as (client, exchange, _, _), asyncio.TaskGroup() as tasks:
-        asked = [tasks.create_task(client.place(placement(f"o{n}"), 10)) for n in range(500)]
+    async with gateway(tmp_path) as here, asyncio.TaskGroup() as tasks:
+        here.exchange.answering.clear()
+        asked = [
+            tasks.create_task(here.client.place(placement(f"o{n}"), PATIENCE_SECONDS))
+            for n in range(500)
+        ]
+        # However long they are on their way, they are there at once.
+        await eventually(
+            lambda: here.batcher.waiting >= 500 - BATCH_MAX, "one request holds up the others"
+        )
+        here.exchange.answering.set()
         replies = [await task for task in asked]
 
     assert {reply.outcome for reply in replies} == {"accepted"}
     assert [reply.order.client_order_id for reply in replies if reply.order is not None] == [
         f"o{n}" for n in range(500)
     ]
-    assert len(exchange.requests) <= 20
-    assert exchange.connections_max == 1
+    assert len(here.exchange.requests) <= 20
+    assert here.exchange.connections_max == 1
 
 
 async def test_hangs_and_resets_are_unknown_and_never_leave_a_third_connection(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with gateway(tmp_path) as (client, exchange, _, _):
+    monkeypatch.setattr(exchange_client, "CALL_SECONDS", 1.0)
+    async with gateway(tmp_path) as here:
+        client, exchange = here.client, here.exchange
         for answer in (Hang(), Reset(), (500, b""), Hang()):
             exchange.script = always(answer)
             async with asyncio.TaskGroup() as tasks:
                 asked = [
-                    tasks.create_task(client.place(placement("o1"), 3)),
-                    tasks.create_task(client.cancel(CancelRequest("o1", None), 3)),
+                    tasks.create_task(client.place(placement("o1"), PATIENCE_SECONDS)),
+                    tasks.create_task(client.cancel(CancelRequest("o1", None), PATIENCE_SECONDS)),
                 ]
             assert [task.result().outcome for task in asked] == ["unknown", "unknown"]
         exchange.script = obliging
 
-        assert (await client.place(placement("o1"))).outcome == "accepted"
-        assert (await client.query(QueryRequest(client_order_id="o1"))).outcome == "found"
+        placed = await definite(lambda: client.place(placement("o1"), PATIENCE_SECONDS))
+        query = QueryRequest(client_order_id="o1")
+        found = await definite(lambda: client.query(query, PATIENCE_SECONDS))
+        assert (placed.outcome, found.outcome) == ("accepted", "found")
         await eventually(lambda: exchange.open_connections <= 2, "old connections are gone")
 
     assert exchange.connections_max <= 2
 
 
 async def test_an_exchange_that_is_away_is_unknown_and_found_again(tmp_path: Path) -> None:
-    async with gateway(tmp_path) as (client, exchange, _, _):
-        exchange.script = always(Reset())
-        away = await client.place(placement("o1"))
-        exchange.script = obliging
-        back = await client.place(placement("o1"))
+    async with gateway(tmp_path) as here:
+        here.exchange.script = always(Reset())
+        away = await here.client.place(placement("o1"), PATIENCE_SECONDS)
+        here.exchange.script = obliging
+        back = await here.client.place(placement("o1"), PATIENCE_SECONDS)
 
     assert (away.outcome, away.code) == ("unknown", "exchange-unreachable")
     assert back.outcome == "accepted"
@@ -174,30 +213,40 @@ async def test_no_gateway_and_no_answer_are_unknown(tmp_path: Path) -> None:
 
 
 async def test_a_wrong_payload_is_answered_too(tmp_path: Path) -> None:
-    async with gateway(tmp_path) as (_, exchange, bus, _):
-        place = await bus.request(GATEWAY_PLACE, b'{"client_order_id": 1}', 2)
-        cancel = await bus.request(GATEWAY_CANCEL, b"nonsense", 2)
+    async with gateway(tmp_path) as here:
+        place = await here.bus.request(GATEWAY_PLACE, b'{"client_order_id": 1}', PATIENCE_SECONDS)
+        cancel = await here.bus.request(GATEWAY_CANCEL, b"nonsense", PATIENCE_SECONDS)
 
     replies = [msgspec.json.decode(reply, type=GatewayReply) for reply in (place, cancel)]
     assert [(reply.outcome, reply.code) for reply in replies] == [
         ("declined", "malformed-request"),
         ("unknown", "malformed-request"),
     ]
-    assert exchange.requests == []
+    assert here.exchange.requests == []
 
 
 async def test_a_gateway_that_stops_answers_what_it_took_first(tmp_path: Path) -> None:
-    async with (
-        gateway(tmp_path) as (client, exchange, _, stopping),
-        asyncio.TaskGroup() as tasks,
-    ):
-        asked = [tasks.create_task(client.place(placement(f"o{n}"), 5)) for n in range(300)]
-        await eventually(lambda: len(exchange.requests) > 0, "the first is sent")
-        stopping.set()
-        replies = [await task for task in asked]
+    async with gateway(tmp_path) as here, asyncio.TaskGroup() as tasks:
 
-    # What NATS delivered after the unsubscribe has no responders: also an answer, and at once.
-    outcomes = {(reply.outcome, reply.code) for reply in replies}
-    assert outcomes <= {("accepted", None), ("unknown", "gateway-unreachable")}
-    accepted = [reply for reply in replies if reply.outcome == "accepted"]
-    assert len(accepted) >= 50
+        def asking(orders: range) -> list[asyncio.Task[GatewayReply]]:
+            return [
+                tasks.create_task(here.client.place(placement(f"o{n}"), PATIENCE_SECONDS))
+                for n in orders
+            ]
+
+        here.exchange.answering.clear()
+        taken = asking(range(150))
+        await eventually(lambda: here.batcher.waiting >= 150 - BATCH_MAX, "they are taken")
+        late = asking(range(150, 300))
+        here.stopping.set()
+        here.exchange.answering.set()
+        replies = [[await task for task in asked] for asked in (taken, late)]
+
+    assert {reply.outcome for reply in replies[0]} == {"accepted"}
+    # What NATS delivered after the unsubscribe has no responders, what was read after it is not
+    # sent: also an answer, and at once.
+    assert {(reply.outcome, reply.code) for reply in replies[1]} <= {
+        ("accepted", None),
+        ("declined", "gateway-stopping"),
+        ("unknown", "gateway-unreachable"),
+    }

@@ -22,10 +22,14 @@ Script = Callable[[str, bytes], Answer]
 
 
 class ScriptedExchange:
-    """`script` decides each answer and may be replaced at any time."""
+    """`script` decides each answer and may be replaced at any time; none is given unless
+    `answering`.
+    """
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.open_connections = 0
         self.connections_max = 0
         self.requests: list[str] = []
@@ -54,6 +58,7 @@ class ScriptedExchange:
                 length = int(value)
         body = await reader.readexactly(length)
         self.requests.append(path)
+        await self.answering.wait()
         match self.script(path, body):
             case Hang():
                 # Returns when the other side closes: that is how a hanging server notices.
