@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 import pytest
 from nats.js.errors import NotFoundError
-from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from brokerage.bus.connection import Bus, open_bus
@@ -41,55 +41,11 @@ from streaming.order_workflows import OrderWorkflows
 from streaming.parking import ParkedOrders, Release
 from streaming.routes import Routes
 from tests.support.eventually import eventually
+from tests.support.execution_log import stored
 from tests.support.nats_server import NatsServer, nats_server
+from tests.support.order_that_books import Books, OrderThatBooks
 from tests.support.orders import an_order
 from tests.support.temporal_server import temporal_server
-
-
-@dataclass
-class Books:
-    """What the workflows booked, by order, and which of them were adopted."""
-
-    booked: list[str] = field(default_factory=list)
-    adopted: list[str] = field(default_factory=list)
-
-    @activity.defn
-    async def book(self, report_ids: list[str]) -> None:
-        self.booked.extend(report_ids)
-
-    @activity.defn
-    async def adopt(self, order_id: str) -> None:
-        self.adopted.append(order_id)
-
-
-@workflow.defn(name="OrderWorkflow")
-class OrderThatBooks:
-    """The outside of the order's workflow: it books fills, and ends with the report of an end."""
-
-    @workflow.init
-    def __init__(self, start: StartOrder) -> None:
-        self.over = False
-
-    @workflow.run
-    async def run(self, start: StartOrder) -> None:
-        if start.adopt:
-            await workflow.execute_local_activity(
-                "adopt", start.order_id, schedule_to_close_timeout=timedelta(seconds=5)
-            )
-        await workflow.wait_condition(lambda: self.over)
-        await workflow.wait_condition(workflow.all_handlers_finished, timeout=0.2)
-
-    @workflow.update(unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)
-    async def fill(self, reports: list[ExecutionReport]) -> list[str]:
-        ids = [report.report_id for report in reports]
-        if any(report.kind == "end" for report in reports):
-            self.over = True
-        if any(report.reason == "never" for report in reports):
-            await workflow.wait_condition(lambda: False)
-        await workflow.execute_local_activity(
-            "book", ids, schedule_to_close_timeout=timedelta(seconds=5)
-        )
-        return ids
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +99,7 @@ class World:
             self.seq,
             "session",
         )
-        assert await ExecutionLog(self.bus).append([entry]) == 1
+        await stored(ExecutionLog(self.bus), [entry])
         return report_id
 
     async def order(self, external: str | None = None) -> Route:
@@ -201,7 +157,7 @@ async def world(
 
         parked, parking = ParkedOrders(), Parking(bus)
         executions = Executions(
-            Routes(of_external, of_order, GatewayClient(bus).query),
+            Routes(of_external, of_order, partial(GatewayClient(bus).query, timeout_seconds=30.0)),
             OrderWorkflows(temporal, row, attempt_seconds),
             parking,
             parked.add,
@@ -294,6 +250,9 @@ async def test_an_update_that_its_run_left_unfinished_is_told_to_the_next_run(
         await eventually(lambda: route.order_id in here.books.adopted, "it is reopened")
 
         assert await here.unacknowledged() == 1
+    # Nobody else's worker shall go on with it.
+    with suppress(RPCError):
+        await temporal.get_workflow_handle(workflow_id_for(route.order_id)).terminate()
 
 
 async def test_without_workers_reports_wait_and_are_booked_when_one_comes(
@@ -305,7 +264,7 @@ async def test_without_workers_reports_wait_and_are_booked_when_one_comes(
         await eventually(lambda: here.executions.held == 1, "it is held")
 
         async with worker(here):
-            await eventually(here.all_acknowledged, "it is acknowledged")
+            await eventually(here.all_acknowledged, "it is acknowledged", 60)
 
         assert await here.count(DEAD_STREAM) == await here.count(PARKED_STREAM) == 0
     assert here.books.booked == ["e1"]
@@ -322,7 +281,7 @@ async def test_a_report_before_the_mapping_is_parked_and_released_by_the_notice(
             return await here.count(PARKED_STREAM) == 1 and not here.executions.busy("X1")
 
         await eventually(parked, "it is parked")
-        assert await here.all_acknowledged()
+        await eventually(here.all_acknowledged, "it is acknowledged")
         here.known["X1"] = route
         await here.bus.publish(route_subject("X1"), b"")
         await eventually(lambda: here.books.booked == ["e1"], "it is booked")
@@ -376,7 +335,7 @@ async def test_what_the_exchange_attributes_to_nobody_of_ours_ends_as_a_dead_let
         message = await here.bus.jetstream.get_msg(DEAD_STREAM, subject="dead.X1")
         assert message.headers is not None
         assert message.headers["Sherwood-Reason"] == "unknown-at-exchange"
-        assert await here.all_acknowledged()
+        await eventually(here.all_acknowledged, "it is acknowledged")
 
 
 async def test_a_crash_of_nats_loses_no_report(tmp_path: Path, temporal: Client) -> None:

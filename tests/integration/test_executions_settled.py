@@ -9,6 +9,7 @@ from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.events import ExecutionReport
 from brokerage.contracts.subjects import EXECUTIONS_STREAM, execution_subject
 from tests.support.eventually import eventually
+from tests.support.execution_log import fetched, stored
 from tests.support.nats_server import NatsServer
 from tests.support.orders import a_bust, a_correction, a_fill, an_end
 
@@ -34,9 +35,9 @@ async def test_settled_reports_of_every_kind_are_discarded_and_the_others_kept(
 ) -> None:
     async with open_bus(nats.url, "executions") as bus:
         await ensure_streams(bus)
-        assert await ExecutionLog(bus).append([entry(report) for report in REPORTS]) == 5
+        await stored(ExecutionLog(bus), [entry(report) for report in REPORTS])
         reader = ExecutionReader(bus)
-        deliveries = await reader.fetch(10)
+        deliveries = await fetched(reader, len(REPORTS))
         *settled, unsettled = [delivery.message_id for delivery in deliveries]
         for delivery in deliveries[:-1]:
             await delivery.settle()

@@ -1,10 +1,12 @@
-"""A stream of executions in memory, which can refuse."""
+"""A stream of executions in memory, which can refuse; and reading the real one."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.execution_log import APPEND_MAX, ExecutionLog, LogEnd, LogEntry
+from brokerage.bus.executions import Delivery, ExecutionReader
+from tests.support.eventually import eventually
 
 
 class MemoryExecutionLog(ExecutionLog):
@@ -37,3 +39,24 @@ class MemoryExecutionLog(ExecutionLog):
         taken = [] if self.away else list(entries[: min(APPEND_MAX, self.room - len(self.stored))])
         self.stored += taken
         return len(taken)
+
+
+async def stored(log: ExecutionLog, entries: Sequence[LogEntry]) -> None:
+    """Append as the feed does: what is not certainly stored is sent again."""
+
+    async def all_of_them() -> bool:
+        return await log.append(entries) == len(entries)
+
+    await eventually(all_of_them, "all is stored")
+
+
+async def fetched(reader: ExecutionReader, count: int) -> list[Delivery]:
+    """So many reports, in their order: a fetch may be over before all of them have come."""
+    found: dict[str, Delivery] = {}
+
+    async def all_of_them() -> bool:
+        found.update({one.message_id: one for one in await reader.fetch(count)})
+        return len(found) == count
+
+    await eventually(all_of_them, f"{count} reports have come")
+    return [*found.values()]
