@@ -69,7 +69,7 @@ async def test_kill_in_the_middle_of_placements_loses_nothing_that_was_answered(
                 async with asyncio.TaskGroup() as tasks:
                     for index in range(3):
                         tasks.create_task(place_until_it_dies(member, answered, index))
-                    await feed.until(partial(_is_busy, feed, answered))
+                    await feed.until(partial(_is_busy, feed, answered), 60)
                     await exchange.kill()
                     with pytest.raises(ConnectionClosed):
                         await feed.until(lambda: False)
@@ -92,7 +92,12 @@ async def test_kill_in_the_middle_of_placements_loses_nothing_that_was_answered(
                 assert after.trade_seq >= max(seqs)
                 async with member.feed(feed.own_seq()) as again:
                     await member.place(placement())
-                    await again.until(lambda: len(again.of(protocol.Heartbeat)) > 0)
+                    await again.until(
+                        lambda: (
+                            len(again.of(protocol.Heartbeat)) > 0
+                            and len(again.of(protocol.Trade)) > 0
+                        )
+                    )
                 later = [trade.seq for trade in again.of(protocol.Trade)]
                 assert min(later) > max(seqs)
                 own = [message.seq for message in again.said_to_member()]
@@ -254,8 +259,10 @@ async def test_control_can_be_switched_off_and_sessions_on(tmp_path: Path) -> No
         member_of(exchange.url) as member,
     ):
         answer = await member.http.post("/v1/control/day", json={})
-        state = (await member.status()).state
+        before = (await member.status()).state
         reply = await member.place(placement())
+        after = (await member.status()).state
 
     assert answer.status_code == 404
-    assert (reply.code == "market-closed") is (state == "closed")
+    # The day may begin or end in between.
+    assert (reply.code == "market-closed") in {before == "closed", after == "closed"}
