@@ -142,19 +142,24 @@ async def test_only_an_order_that_waits_for_the_exchange_pays_for_its_label(
     transitions: int,
     relabelled: int,
 ) -> None:
-    handle = run_of(told, await tell(told))
+    async def costs_no_more() -> None:
+        told.exchange.replies.clear()
+        handle = run_of(told, await tell(told))
 
-    await handle.result()
+        await handle.result()
 
-    info = (await handle.describe()).raw_description.workflow_execution_info
-    changed = [
-        event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
-        for event in await events_of(handle)
-        if event.event_type == EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
-    ]
-    assert sum(ORDER_STATUS.name in fields for fields in changed) == relabelled
-    assert info.history_length <= events
-    assert info.state_transition_count <= transitions
+        info = (await handle.describe()).raw_description.workflow_execution_info
+        changed = [
+            event.upsert_workflow_search_attributes_event_attributes.search_attributes
+            for event in await events_of(handle)
+            if event.event_type == EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
+        ]
+        assert sum(ORDER_STATUS.name in one.indexed_fields for one in changed) == relabelled
+        assert info.history_length <= events
+        assert info.state_transition_count <= transitions
+
+    # What a busy machine holds up is done in more steps: then it takes another order.
+    await eventually(costs_no_more, "an order costs no more", 120)
 
 
 @pytest.mark.parametrize(
