@@ -1,29 +1,23 @@
 """Every cent and share that is held is explained by the order that holds it."""
 
-from typing import Any
-from uuid import uuid4
-
 from brokerage.contracts.commands import CancelRequested, SettleRequest
 from brokerage.storage.account_reads import holds_page
 from tests.support.accounts import Account
 from tests.support.books import Books, external_id
 from tests.support.orders import a_fill, an_end
+from tests.support.trading import cancelled, placed
 
-
-async def placed(alice: Account, **order: Any) -> dict[str, Any]:
-    answer = await alice.http.post("/order", json=order, headers={"idempotency-key": str(uuid4())})
-    assert answer.status_code == 201, answer.text
-    order_: dict[str, Any] = answer.json()
-    return order_
+BUY = {"position": "buy", "symbol": "SPY", "priceInCents": 100, "numShares": 1}
+SELL = {"position": "sell", "symbol": "IBM", "priceInCents": 10**6, "numShares": 4}
 
 
 async def test_holds_name_their_orders_and_add_up_to_what_the_portfolio_holds(
     alice: Account,
 ) -> None:
-    bought = await placed(alice, position="buy", symbol="SPY", priceInCents=100, numShares=7)
-    sold = await placed(alice, position="sell", symbol="IBM", priceInCents=10**6, numShares=4)
-    gone = await placed(alice, position="buy", symbol="SPY", priceInCents=90, numShares=9)
-    await alice.http.delete(f"/order/{gone['id']}")
+    bought = await placed(alice, {**BUY, "numShares": 7})
+    sold = await placed(alice, SELL)
+    gone = await placed(alice, {**BUY, "numShares": 9})
+    await cancelled(alice, gone["id"])
 
     holds = (await alice.http.get("/account/holds")).json()
     portfolio = (await alice.http.get("/portfolio")).json()
@@ -63,8 +57,7 @@ async def test_holds_name_their_orders_and_add_up_to_what_the_portfolio_holds(
 
 
 async def test_pages_hold_every_hold_once_and_the_totals_of_all(alice: Account) -> None:
-    terms = {"position": "buy", "symbol": "SPY", "priceInCents": 100, "numShares": 1}
-    orders = [(await placed(alice, **terms))["id"] for _ in range(5)]
+    orders = [(await placed(alice, BUY))["id"] for _ in range(5)]
 
     seen: list[str] = []
     query: dict[str, str | int] = {"limit": 2}

@@ -1,6 +1,7 @@
 """The page of metrics is what a running stack exports, and no label of them is an id."""
 
 import re
+from uuid import uuid4
 
 import pytest
 
@@ -8,7 +9,7 @@ from devstack.stack import DevStack
 from tests.support.accounts import Account
 from tests.support.eventually import eventually
 from tests.support.metrics import PAGE, Family, Row, documented, exported, exported_by_kind
-from tests.support.trading import MARKET, RESTING, ended, place, placed
+from tests.support.trading import MARKET, RESTING, cancelled, ended, place, placed
 
 KINDS = {"api", "orders", "gateway", "feed", "executions", "exchange"}
 
@@ -26,9 +27,7 @@ def page() -> dict[str, Row]:
 async def _trade(alice: Account) -> None:
     """Have each kind of step happen once."""
     await ended(alice, (await placed(alice, MARKET))["id"], "filled")
-    resting = await placed(alice, RESTING)
-    assert (await alice.http.delete(f"/order/{resting['id']}")).status_code in (200, 202)
-    await ended(alice, resting["id"], "cancelled")
+    await cancelled(alice, (await placed(alice, RESTING))["id"])
 
 
 async def test_the_page_has_every_metric_that_is_exported_and_no_other(
@@ -79,8 +78,6 @@ async def test_no_label_is_an_id_of_an_order_a_user_or_a_request(
 async def test_placements_are_counted_by_what_they_were_answered(
     stack: DevStack, alice: Account
 ) -> None:
-    key = "5b0f8f1c-6a0e-4f0e-9d53-7c1d3a2b9e41"
-
     async def counts() -> dict[tuple[str, str], float]:
         text = await exported(stack, "api")
         found = re.findall(
@@ -88,18 +85,27 @@ async def test_placements_are_counted_by_what_they_were_answered(
         )
         return {(outcome, code): float(count) for code, outcome, count in found}
 
+    async def one_of_each() -> list[tuple[str, str]]:
+        """What is to be counted, once a node that has the time gave each answer at once."""
+        key = str(uuid4())
+        accepted = await place(alice, RESTING, key)
+        replayed = await place(alice, RESTING, key)
+        other = await place(alice, {**RESTING, "numShares": 2}, key)
+        rejected = await place(alice, {**RESTING, "priceInCents": 99_999_999})
+        answers = [answer.status_code for answer in (accepted, replayed, other, rejected)]
+        assert answers == [201, 201, 422, 422]
+        assert "idempotent-replayed" not in accepted.headers
+        assert replayed.headers["idempotent-replayed"] == "true"
+        return [
+            ("accepted", ""),
+            ("replayed", ""),
+            ("not-admitted", other.json()["code"]),
+            ("rejected", rejected.json()["code"]),
+        ]
+
     before = await counts()
-    await placed(alice, RESTING, key)
-    replayed = await place(alice, RESTING, key)
-    other = await place(alice, {**RESTING, "numShares": 2}, key)
-    rejected = await place(alice, {**RESTING, "priceInCents": 99_999_999})
+    kinds = await eventually(one_of_each, "each answer was given", 60)
     after = await counts()
 
-    assert replayed.headers["idempotent-replayed"] == "true"
-    for outcome, code in (
-        ("accepted", ""),
-        ("replayed", ""),
-        ("not-admitted", other.json()["code"]),
-        ("rejected", rejected.json()["code"]),
-    ):
+    for outcome, code in kinds:
         assert after.get((outcome, code), 0) > before.get((outcome, code), 0), (outcome, code)

@@ -1,5 +1,6 @@
 """Operators are told where an order is, what to do about it, and what all of it may cost."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from devstack.stack import DevStack
 from tests.support.accounts import Account
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import control, exchange_of, rule, struck
+from tests.support.execution_log import fetched, stored
 from tests.support.nats_server import NatsServer
 from tests.support.orders import a_fill
 from tests.support.trading import MARKET, RESTING, ended, place, placed, until
@@ -29,10 +31,43 @@ async def standing(operator: Account, order_id: str) -> dict[str, Any]:
     return told
 
 
+async def standing_so(
+    operator: Account, order_id: str, holds: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """How it stands once this holds: whoever is asked may be too busy to answer in time."""
+    seen: dict[str, Any] = {}
+
+    async def so() -> bool:
+        seen.update(await standing(operator, order_id))
+        return holds(seen)
+
+    try:
+        await eventually(so, "the order stands so")
+    except AssertionError as error:
+        raise AssertionError(f"last seen: {seen}") from error
+    return seen
+
+
 async def exposure(operator: Account, cause: str) -> dict[str, Any]:
-    """What is at risk for one cause; a stack that others use has more than this test's."""
-    risk = (await operator.http.get("/ops/risk")).json()
-    return next((one for one in risk["items"] if one["cause"] == cause), {"count": 0})
+    """What is at risk for one cause, once something is; others of the stack have more than this
+    test's.
+    """
+
+    async def at_risk() -> dict[str, Any]:
+        answer = await operator.http.get("/ops/risk")
+        assert answer.status_code == 200, answer.text
+        found = [one for one in answer.json()["items"] if one["cause"] == cause]
+        assert found, answer.text
+        one: dict[str, Any] = found[0]
+        return one
+
+    one: dict[str, Any] = await eventually(at_risk, f"something is at risk: {cause}")
+    return one
+
+
+def is_found(told: dict[str, Any]) -> bool:
+    """True if the exchange said that it has the order."""
+    return bool(told["exchange"]["answer"] == "found")
 
 
 async def test_an_order_that_stands_as_it_should_needs_nothing(
@@ -42,8 +77,8 @@ async def test_an_order_that_stands_as_it_should_needs_nothing(
     filled = await placed(alice, MARKET)
     await ended(alice, filled["id"], "filled")
 
-    at_rest = await standing(operator, resting["id"])
-    over = await standing(operator, filled["id"])
+    at_rest = await standing_so(operator, resting["id"], is_found)
+    over = await standing_so(operator, filled["id"], is_found)
 
     assert (at_rest["nextAct"], at_rest["waitsFor"]) == ("nothing", "price-not-reached")
     assert at_rest["exchange"] == {"answer": "found", "status": "open", "cumulativeShares": 0}
@@ -62,16 +97,22 @@ async def test_an_unknown_outcome_is_at_risk_and_waited_for(
         async with rule(exchange, "any", order_id, "error") as fired:
             await place(alice, {**RESTING, "numShares": 7}, key)
             await struck(fired, 3)
-            told = await standing(operator, order_id)
+            told = await standing_so(
+                operator,
+                order_id,
+                lambda one: (
+                    one["run"]["step"] == "resolve_submission"
+                    and one["exchange"]["answer"] == "silent"
+                ),
+            )
             at_risk = await exposure(operator, "unknown-outcome")
-        await ended(alice, order_id, "submitted")
+        # Or, on a busy machine, too late for its send-by.
+        await ended(alice, order_id, "submitted", "failed")
     after = await standing(operator, order_id)
 
     assert (told["nextAct"], told["waitsFor"]) == ("wait", "unknown-outcome")
     assert told["notBefore"] is not None
-    assert told["run"]["step"] == "resolve_submission"
     assert told["run"]["attempt"] >= 1
-    assert told["exchange"]["answer"] == "silent"
     assert at_risk["count"] >= 1
     assert at_risk["amountInCents"] >= 7 * 100
     assert after["nextAct"] == "nothing"
@@ -86,7 +127,7 @@ async def test_a_cancel_without_an_answer_is_at_risk_and_waited_for(
             await alice.http.delete(f"/order/{order['id']}")
             await struck(fired)
             await until(alice, order["id"], lambda one: one["status"] == "pending_cancel")
-            told = await standing(operator, order["id"])
+            told = await standing_so(operator, order["id"], is_found)
             at_risk = await exposure(operator, "waiting-for-cancel")
         await ended(alice, order["id"], "cancelled")
 
@@ -112,7 +153,9 @@ async def test_an_order_that_the_gateway_cannot_be_asked_about_needs_the_gateway
 async def test_what_nobody_knows_may_be_placed_again_and_what_is_no_id_is_not_found(
     operator: Account, alice: Account
 ) -> None:
-    told = await standing(operator, str(uuid4()))
+    told = await standing_so(
+        operator, str(uuid4()), lambda one: one["exchange"]["answer"] == "absent"
+    )
     odd = await operator.http.get("/ops/orders/nonsense")
     refused = [await alice.http.get(path) for path in (f"/ops/orders/{uuid4()}", "/ops/risk")]
 
@@ -136,7 +179,6 @@ async def test_what_the_firm_bears_is_at_risk_at_the_last_price(
     async def borne() -> None:
         overfill = await exposure(operator, "overfill")
         price_cents = (await alice.http.get("/symbol/IBM")).json()["priceInCents"]
-        assert overfill["count"] >= 1
         assert overfill["place"] == "error-account"
         # Three shares too many, at a price that may have moved since.
         assert overfill["amountInCents"] >= 2 * price_cents
@@ -159,10 +201,10 @@ async def test_reports_that_are_not_booked_are_at_risk_at_their_price(nats: Nats
     ]
     async with open_bus(nats.url, "executions") as bus:
         await ensure_streams(bus)
-        await ExecutionLog(bus).append(entries)
+        await stored(ExecutionLog(bus), entries)
         before = {one.cause: (one.count, one.cents) for one in await unbooked(bus)}
         reader, parking = ExecutionReader(bus), Parking(bus)
-        settled, parked, dead, _ = await reader.fetch(4)
+        settled, parked, dead, _ = await fetched(reader, 4)
         await parking.park(parked)
         await parking.bury(dead, "a test")
         for delivery in (settled, parked, dead):
