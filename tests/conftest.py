@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, settings
 
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
-from tests.support.day_end import far_day_end
 from tests.support.nats_server import NatsServer, nats_server
 
 FOLDERS = ("faults", "browser", "foreign", "integration", "replay", "unit")
@@ -52,7 +51,7 @@ async def stack() -> AsyncIterator[DevStack]:
 
     A test that stops or kills something starts it again, and uses users of its own.
     """
-    async with DevStack.temporary(exchange=far_day_end()) as stack:
+    async with DevStack.temporary() as stack:
         await stack.wait_ready()
         yield stack
 
