@@ -12,7 +12,7 @@ from bench.trial import run_trial
 ORDERS = 120
 USERS = 6
 # Enough that none of the faults stays away by chance.
-OFTEN = Faults(unknown=0.4, disorder=0.2)
+OFTEN = Faults(unknown=0.5, disorder=0.2)
 
 
 async def test_trading_through_faults_and_kills_loses_and_doubles_nothing() -> None:
