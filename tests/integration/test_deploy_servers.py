@@ -57,11 +57,11 @@ async def ports(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
 async def test_nats_flushes_every_message_and_is_healthy(ports: tuple[int, int]) -> None:
     _, monitor = ports
 
-    _, varz = await probes.fetch(f"http://127.0.0.1:{monitor}/varz")
-    assert json.loads(varz)["jetstream"]["config"]["sync_always"] is True
     # What compose.yaml asks, and where KEDA reads how many reports wait.
     for path in ("healthz", "jsz?consumers=true&config=true"):
-        assert (await probes.fetch(f"http://127.0.0.1:{monitor}/{path}"))[0] == 200
+        await eventually(probes.http(f"http://127.0.0.1:{monitor}/{path}"), f"{path} answers")
+    _, varz = await probes.fetch(f"http://127.0.0.1:{monitor}/varz")
+    assert json.loads(varz)["jetstream"]["config"]["sync_always"] is True
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,16 @@ async def test_nats_lets_in_who_has_the_password_and_nobody_else(
     ports: tuple[int, int], password: str, answer: bytes
 ) -> None:
     client, _ = ports
-    reader, writer = await asyncio.open_connection("127.0.0.1", client)
-    try:
-        assert (await reader.readline()).startswith(b"INFO ")
-        who = {"verbose": False, "user": "sherwood", "pass": password}
-        writer.write(f"CONNECT {json.dumps(who)}\r\nPING\r\n".encode())
-        async with asyncio.timeout(30):
+
+    async def answers() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client)
+        try:
+            assert (await reader.readline()).startswith(b"INFO ")
+            who = {"verbose": False, "user": "sherwood", "pass": password}
+            writer.write(f"CONNECT {json.dumps(who)}\r\nPING\r\n".encode())
             assert (await reader.readline()).strip() == answer
-    finally:
-        writer.close()
+        finally:
+            writer.close()
+
+    # It gives who connects two seconds to say who it is.
+    await eventually(answers, f"the answer is {answer!r}")

@@ -110,7 +110,7 @@ async def test_a_killed_process_is_restarted_and_counted(devstack: Devstack) -> 
         assert (row["restarts"], row["state"]) == (1, "ready")
         assert row["pid"] != before["pid"]
 
-    await eventually(is_back, "nats is back")
+    await eventually(is_back, "nats is back", 60)
 
 
 async def test_nothing_survives_a_killed_supervisor_and_up_works_again(devstack: Devstack) -> None:
@@ -160,10 +160,12 @@ async def test_up_that_fails_says_why_and_leaves_nothing_running(devstack: Devst
 async def test_logs_prints_what_a_process_said(devstack: Devstack) -> None:
     await devstack(*UP)
 
-    code, output = await devstack("logs", "nats")
+    async def says_it() -> None:
+        code, output = await devstack("logs", "nats")
+        assert code == 0
+        assert "Server is ready" in output
 
-    assert code == 0
-    assert "Server is ready" in output
+    await eventually(says_it, "it is in the log")
 
 
 async def test_reset_removes_everything_that_up_made(devstack: Devstack) -> None:
@@ -189,7 +191,9 @@ async def test_in_a_terminal_it_shows_a_live_table_and_ctrl_c_stops_it(devstack:
     os.close(theirs)
     shown: list[str] = []
     drained = asyncio.get_running_loop().run_in_executor(None, drain, ours, shown)
-    await eventually(lambda: "Sherwood is ready" in "".join(shown), "the screen says it is ready")
+    await eventually(
+        lambda: "Sherwood is ready" in "".join(shown), "the screen says it is ready", 60
+    )
 
     child.send_signal(signal.SIGINT)
     code = await child.wait()
