@@ -14,13 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from zoneinfo import ZoneInfo
 
 from devstack import identity
+from devstack.day_end import far_day_end
 from devstack.errors import StackError
 from devstack.home import Home
 from devstack.plan import Plan, chosen_names
@@ -34,9 +33,6 @@ from devstack.settings import StackSettings, own_servers
 READY_SECONDS: Final = 180.0
 """How long everything may take once nothing is being prepared (downloaded, built) any more."""
 EVENTS_KEPT: Final = 200
-DAY_ENDS_IN: Final = timedelta(hours=12)
-DAY_ZONE: Final = ZoneInfo("America/New_York")
-"""By whose clock the exchange ends its day."""
 
 
 class DevStack:
@@ -101,7 +97,6 @@ class DevStack:
 
         Its exchange does not end a day, which expires orders, as long as such a stack may live.
         """
-        day_end = (datetime.now(DAY_ZONE) + DAY_ENDS_IN).strftime("%H:%M")
         home = Path(tempfile.mkdtemp(prefix="sherwood-"))
         home.chmod(0o755)  # an unprivileged Postgres must reach its data in it
         stack = cls(
@@ -111,7 +106,7 @@ class DevStack:
             only=only,
             without=without,
             auto_ports=True,
-            exchange={"EXCHANGE_DAY_END": day_end, **(exchange or {})},
+            exchange={**far_day_end(), **(exchange or {})},
             environment=environment,
             alter=alter,
         )

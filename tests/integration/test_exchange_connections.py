@@ -7,7 +7,6 @@ import httpx
 
 from devstack.stack import DevStack
 from tests.support.accounts import account
-from tests.support.day_end import far_day_end
 from tests.support.metrics import exported
 from tests.support.trading import MARKET, placed
 
@@ -16,7 +15,7 @@ ORDER_CONNECTIONS, FEED_CONNECTIONS = 2, 1
 
 
 async def test_orders_at_once_need_no_more_connections_with_more_workers() -> None:
-    async with DevStack.temporary(workers=4, exchange=far_day_end()) as stack:
+    async with DevStack.temporary(workers=4) as stack:
         await stack.wait_ready()
 
         async with asyncio.TaskGroup() as users:

@@ -11,8 +11,8 @@ import httpx
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
+from devstack.day_end import far_day_end
 from exchange import protocol
-from tests.support.day_end import far_day_end
 from tests.support.ports import free_port
 from tests.support.running import Running, start
 

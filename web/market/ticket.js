@@ -58,7 +58,10 @@ export function mountTicket(section, app) {
     limit.input.value = "";
     changed();
   });
-  document.addEventListener("session-changed", changed);
+  document.addEventListener("session-changed", () => {
+    heard.clear();
+    changed();
+  });
   document.addEventListener("order-placed", preview);
   document.addEventListener("order-changed", ({ detail: order }) => {
     heard.delete(order.id);
