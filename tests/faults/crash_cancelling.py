@@ -19,7 +19,7 @@ from tests.faults.crash_points import (
 
 ASK: Final = Seam("api", "api.order_workflows:OrderWorkflows.cancel")
 ASK_ANEW: Final = Seam("api", "api.order_workflows:OrderWorkflows.adopt_and_cancel")
-CANCELLED: Final = Seam("api", "api.routes.orders:cancel_order")
+CANCELLED: Final = Seam("api", "api.cancelling:cancel_order")
 WISH: Final = Seam("orders", "activities.orders:OrderActivities.request_cancel")
 WITHDRAW: Final = Seam("orders", "activities.exchange:ExchangeActivities.send_cancel")
 CANCEL_THERE: Final = Seam("gateway", "brokerage.gateway.exchange:ExchangeClient.cancel")

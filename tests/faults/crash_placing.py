@@ -20,7 +20,7 @@ from tests.faults.crash_points import (
 
 CLAIM: Final = Seam("api", "brokerage.storage.admission:claim_key")
 START: Final = Seam("api", "api.order_workflows:OrderWorkflows.place")
-PLACED: Final = Seam("api", "api.routes.orders:place_order")
+PLACED: Final = Seam("api", "api.placing:place_order")
 RESERVE: Final = Seam("orders", "activities.orders:OrderActivities.reserve")
 SUBMIT: Final = Seam("orders", "activities.exchange:ExchangeActivities.submit")
 RESOLVE: Final = Seam("orders", "activities.exchange:ExchangeActivities.resolve_submission")

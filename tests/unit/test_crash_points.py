@@ -28,6 +28,15 @@ def test_the_call_of_a_point_exists(point: Point) -> None:
     assert callable(attrgetter(name)(importlib.import_module(module)))
 
 
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
+def test_the_call_of_a_point_is_looked_up_by_its_name(point: Point) -> None:
+    """What a router was given when it was defined, no wrapping reaches any more."""
+    module, _, name = point.seam.call.partition(":")
+    router = getattr(importlib.import_module(module), "router", None)
+
+    assert name not in {route.name for route in getattr(router, "routes", [])}
+
+
 async def test_a_fault_strikes_the_call_that_names_its_order_and_only_once(tmp_path: Path) -> None:
     point = BY_NAME["claim-after"]
     arsenal = Arsenal(tmp_path)
