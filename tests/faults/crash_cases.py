@@ -67,7 +67,9 @@ class Crashable:
         """
         point = BY_NAME[case.point]
         user = f"user-{uuid4().hex[:12]}"
-        headers = {"Authorization": f"Bearer {await self._token(user)}"}
+        # Another case may have killed the API just now.
+        token = await fetch_token(self.stack.api_url, user, within_seconds=DECIDED_SECONDS)
+        headers = {"Authorization": f"Bearer {token}"}
         async with (
             exchange_of(self.stack) as exchange,
             httpx.AsyncClient(
@@ -103,18 +105,6 @@ class Crashable:
             )
         await self.stack.wait_ready()
         case.held = True
-
-    async def _token(self, user: str) -> str:
-        """A token, asked for until there is one: another case may have killed the API just now."""
-
-        async def attempt() -> str:
-            try:
-                return await fetch_token(self.stack.api_url, user)
-            except httpx.TransportError as error:
-                raise AssertionError(repr(error)) from error
-
-        token: str = await eventually(attempt, "there is a token", DECIDED_SECONDS)
-        return token
 
     async def check(self) -> list[str]:
         """What does not hold once everything has come to rest."""

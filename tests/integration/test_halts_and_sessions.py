@@ -10,12 +10,12 @@ import pytest
 from devstack.roles import owner_among
 from devstack.stack import DevStack
 from tests.support.accounts import account
-from tests.support.answers import decided, refused
+from tests.support.answers import refused
 from tests.support.eventually import eventually
 from tests.support.exchange_member import Member, member_of
 from tests.support.market_hours import clock_says, closed, halted
 from tests.support.price_watch import killed
-from tests.support.trading import RESTING, answered, cancelled, place, placed
+from tests.support.trading import RESTING, answered, cancelled, decided, place, placed
 
 HALTED, OTHER = "QQQ", "SPY"
 FAR_BELOW = RESTING | {"symbol": HALTED}

@@ -19,13 +19,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from brokerage.contracts.ids import order_id_for, workflow_id_for
 from devstack.stack import DevStack
 from tests.support.accounts import Account, account
-from tests.support.answers import decided
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import exchange_of, recorded, rule, struck
 from tests.support.ports import free_port
 from tests.support.proxy import proxy_to
 from tests.support.running import Running, running
-from tests.support.trading import RESTING, answered, cancelled, ended, place
+from tests.support.trading import RESTING, answered, cancelled, decided, ended, place
 
 ANOTHER = {**RESTING, "numShares": 2}
 

@@ -10,9 +10,8 @@ import pytest
 
 from brokerage.domain.limits import LIMITS
 from tests.support.accounts import Account
-from tests.support.answers import decided
 from tests.support.eventually import eventually
-from tests.support.trading import cancelled
+from tests.support.trading import cancelled, decided
 
 WHY = "a test of limits"
 RESTING: dict[str, Any] = {

@@ -11,8 +11,7 @@ import pytest
 
 from devstack.stack import DevStack
 from tests.support.accounts import Account
-from tests.support.eventually import eventually
-from tests.support.trading import END_SECONDS, place, placed
+from tests.support.trading import decided, place, placed
 
 WHY = "a test of previews"
 
@@ -101,19 +100,6 @@ CASES = {
 
 async def preview(user: Account, order: dict[str, Any]) -> httpx.Response:
     return await user.http.post("/order/preview", json=order)
-
-
-async def decided(user: Account, order: dict[str, Any]) -> httpx.Response:
-    """The answer to a placement once it is for good; repeated where the machine is too busy."""
-    key = str(uuid4())
-
-    async def attempt() -> httpx.Response:
-        answer = await place(user, order, key)
-        assert answer.status_code in (201, 422), answer.text
-        return answer
-
-    answer: httpx.Response = await eventually(attempt, "the placement is decided", END_SECONDS)
-    return answer
 
 
 async def assert_told_is_done(alice: Account, order: dict[str, Any], codes: list[str]) -> None:

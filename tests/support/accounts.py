@@ -25,22 +25,21 @@ class Account:
     http: httpx.AsyncClient
 
 
-async def fetch_token(api_url: str, user: str, scope: str | None = None) -> str:
+async def fetch_token(
+    api_url: str, user: str, scope: str | None = None, *, within_seconds: float = 30.0
+) -> str:
     """Return a fresh development token for `user`, once the node can give one."""
     body = {"user": user} | ({"scope": scope} if scope else {})
     async with httpx.AsyncClient(base_url=api_url, trust_env=False, timeout=30.0) as http:
 
         async def attempt() -> str:
-            try:
-                answer = await http.post("/dev/token", json=body)
-            except httpx.TransportError as error:
-                raise AssertionError(repr(error)) from error
+            answer = await http.post("/dev/token", json=body)
             assert answer.is_success, answer.text
             token = answer.json()["token"]
             assert isinstance(token, str)
             return token
 
-        token: str = await eventually(attempt, f"{user} has a token")
+        token: str = await eventually(attempt, f"{user} has a token", within_seconds)
         return token
 
 

@@ -4,9 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from tests.support.accounts import Account
 from tests.support.eventually import eventually
-from tests.support.trading import END_SECONDS, Order, place
 
 
 async def refused(ask: Callable[[], Awaitable[httpx.Response]], code: str) -> None:
@@ -23,15 +21,3 @@ async def refused(ask: Callable[[], Awaitable[httpx.Response]], code: str) -> No
         assert answer.headers["retry-after"] == "30"
 
     await eventually(so, f"the answer is {code}")
-
-
-async def decided(alice: Account, body: Order, key: str) -> httpx.Response:
-    """The answer to a placement that its key keeps: taken, or rejected."""
-
-    async def attempt() -> httpx.Response:
-        answer = await place(alice, body, key)
-        assert answer.status_code in (201, 422), answer.text
-        return answer
-
-    answer: httpx.Response = await eventually(attempt, "the order is decided", END_SECONDS)
-    return answer

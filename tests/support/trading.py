@@ -1,6 +1,7 @@
 """What a user does over HTTP on a whole stack, and what came of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -36,46 +37,44 @@ async def place(alice: Account, body: Order, key: str | None = None) -> httpx.Re
     )
 
 
-async def placed(alice: Account, body: Order, key: str | None = None) -> Order:
-    """An order that the exchange has; repeated with its key where the machine is too busy."""
-    key = key or str(uuid4())
+async def answer_of(
+    ask: Callable[[], Awaitable[httpx.Response]], what: str, *status_codes: int
+) -> httpx.Response:
+    """The answer once it has one of these codes; asked for again where the machine is too busy."""
 
-    async def attempt() -> Order:
-        answer = await place(alice, body, key)
-        assert answer.status_code == 201, answer.text
-        order: Order = answer.json()
-        return order
+    async def attempt() -> httpx.Response:
+        answer = await ask()
+        assert answer.status_code in status_codes, answer.text
+        return answer
 
-    order: Order = await eventually(attempt, "the exchange has the order", END_SECONDS)
-    return order
+    answer: httpx.Response = await eventually(attempt, what, END_SECONDS)
+    return answer
 
 
 async def answered(
     alice: Account, body: Order, status_code: int, key: str | None = None
 ) -> httpx.Response:
-    """The answer to a placement once it is this one; repeated with its key like `placed`."""
-    key = key or str(uuid4())
+    """The answer to a placement once it is this one; repeated with its key."""
+    ask = partial(place, alice, body, key or str(uuid4()))
+    return await answer_of(ask, f"the placement is answered with {status_code}", status_code)
 
-    async def attempt() -> httpx.Response:
-        answer = await place(alice, body, key)
-        assert answer.status_code == status_code, answer.text
-        return answer
 
-    what = f"the placement is answered with {status_code}"
-    answer: httpx.Response = await eventually(attempt, what, END_SECONDS)
-    return answer
+async def placed(alice: Account, body: Order, key: str | None = None) -> Order:
+    """An order that the exchange has; repeated with its key where the machine is too busy."""
+    order: Order = (await answered(alice, body, 201, key)).json()
+    return order
+
+
+async def decided(alice: Account, body: Order, key: str | None = None) -> httpx.Response:
+    """The answer to a placement that its key keeps: taken, or rejected."""
+    ask = partial(place, alice, body, key or str(uuid4()))
+    return await answer_of(ask, "the order is decided", 201, 422)
 
 
 async def cancelled(alice: Account, order_id: str) -> Order:
     """The order, cancelled by her; asked for again until the exchange has answered."""
-
-    async def attempt() -> Order:
-        answer = await alice.http.delete(f"/order/{order_id}")
-        assert answer.status_code == 200, answer.text
-        order: Order = answer.json()["order"]
-        return order
-
-    order: Order = await eventually(attempt, "the order is cancelled", END_SECONDS)
+    ask = partial(alice.http.delete, f"/order/{order_id}")
+    order: Order = (await answer_of(ask, "the order is cancelled", 200)).json()["order"]
     return order
 
 
@@ -133,14 +132,8 @@ async def at_database(stack: DevStack, statement: str, *values: object) -> list[
 
 async def asked_to_cancel(alice: Account, order_id: str) -> httpx.Response:
     """The answer to a cancel that is on record; asked for again where the machine is too busy."""
-
-    async def attempt() -> httpx.Response:
-        answer = await alice.http.delete(f"/order/{order_id}")
-        assert answer.status_code in (200, 202), answer.text
-        return answer
-
-    answer: httpx.Response = await eventually(attempt, "the cancel is on record", END_SECONDS)
-    return answer
+    ask = partial(alice.http.delete, f"/order/{order_id}")
+    return await answer_of(ask, "the cancel is on record", 200, 202)
 
 
 def assert_unknown(answer: httpx.Response) -> None:

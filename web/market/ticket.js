@@ -1,5 +1,6 @@
 // The order ticket: what it would cost, what became of it, and never a second order by accident.
 
+import { OrderBook } from "../account/order_book.js";
 import { element, setText } from "../elements.js";
 import { dollars, parseCents, parseWhole, time, whole } from "../format.js";
 import { Attempt } from "./placing.js";
@@ -7,8 +8,6 @@ import * as symbols from "./symbols.js";
 
 const TYPING_MS = 200;
 const ANEW_MS = 5000;
-/** Orders whose newest event is remembered: it may come before the answer to their placing. */
-const HEARD_MAX = 20;
 
 /** Put the ticket into `section`. */
 export function mountTicket(section, app) {
@@ -16,7 +15,8 @@ export function mountTicket(section, app) {
   let attempt = null;
   let placed = null;
   let wasRepeated = false;
-  const heard = new Map();
+  /** What events told: one may come before the answer to its order's placing. */
+  const heard = new OrderBook();
   let asked = 0;
   let typing = null;
 
@@ -64,9 +64,7 @@ export function mountTicket(section, app) {
   });
   document.addEventListener("order-placed", preview);
   document.addEventListener("order-changed", ({ detail: order }) => {
-    heard.delete(order.id);
-    heard.set(order.id, order);
-    if (heard.size > HEARD_MAX) heard.delete(heard.keys().next().value);
+    heard.merge(order);
     if (order.id === placed?.id && order.version > placed.version) tellOrder(order);
     preview();
   });
@@ -164,8 +162,7 @@ export function mountTicket(section, app) {
 
   /** The newest that is known of the order; that it was sent again stays true of it. */
   function tellOrder(order, isRepeat = false) {
-    const told = heard.get(order.id);
-    placed = told?.version > order.version ? told : order;
+    placed = heard.newest(order);
     wasRepeated ||= isRepeat;
     say("good", ...described(placed, wasRepeated));
   }
