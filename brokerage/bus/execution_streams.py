@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nats.js.api import RawStreamMsg
+from nats.js.api import RawStreamMsg, StreamState
 from nats.js.errors import NotFoundError
 
 from brokerage.bus.connection import Bus, bus_errors
@@ -38,15 +38,16 @@ async def execution_streams(bus: Bus) -> ExecutionStreams:
         if state.messages:
             first = await bus.jetstream.get_msg(EXECUTIONS_STREAM, seq=state.first_seq)
             last = await bus.jetstream.get_msg(EXECUTIONS_STREAM, seq=state.last_seq)
-        try:
-            consumer = await bus.jetstream.consumer_info(EXECUTIONS_STREAM, CONSUMER)
-            waiting = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
-        except NotFoundError:
-            # The executions process makes it; until then nobody was given anything.
-            waiting = state.messages
+        waiting = await _waiting(bus, state)
         parked = (await bus.jetstream.stream_info(PARKED_STREAM)).state.messages
         dead = (await bus.jetstream.stream_info(DEAD_STREAM)).state.messages
     return ExecutionStreams(_feed_seq(first), _feed_seq(last), waiting, parked, dead)
+
+
+async def unsettled(bus: Bus) -> int:
+    """How many reports of `EXECUTIONS` nobody has given up yet. Raises `BusUnavailable`."""
+    with bus_errors("executions' stream"):
+        return await _waiting(bus, (await bus.jetstream.stream_info(EXECUTIONS_STREAM)).state)
 
 
 async def begin_executions_anew(bus: Bus) -> None:
@@ -58,6 +59,19 @@ async def begin_executions_anew(bus: Bus) -> None:
     with bus_errors("delete executions"), suppress(NotFoundError):
         await bus.jetstream.delete_stream(EXECUTIONS_STREAM)
     await ensure_streams(bus)
+
+
+async def _waiting(bus: Bus, state: StreamState) -> int:
+    try:
+        consumer = await bus.jetstream.consumer_info(EXECUTIONS_STREAM, CONSUMER)
+    except NotFoundError:
+        # The executions process makes it; until then nobody was given anything.
+        return state.messages
+    # Not its own count of what is left: on a busy server that has been seen to lag behind a report
+    # whose storing was already confirmed.
+    given = consumer.delivered.stream_seq if consumer.delivered else 0
+    left = state.last_seq - max(given, state.first_seq - 1)
+    return max(left, 0) + (consumer.num_ack_pending or 0)
 
 
 def _feed_seq(message: RawStreamMsg | None) -> int:

@@ -63,9 +63,12 @@ async def read_streams(env: Mapping[str, str]) -> Streams:
     connection = await nats.connect(env["SHERWOOD_NATS_URL"])
     try:
         jetstream = connection.jetstream(timeout=ANSWER_SECONDS)
+        stored = (await jetstream.stream_info("EXECUTIONS")).state
         consumer = await jetstream.consumer_info("EXECUTIONS", "executions")
+        given = consumer.delivered.stream_seq if consumer.delivered else 0
         return Streams(
-            pending=consumer.num_pending or 0,
+            # Its own count of them may lag behind what the stream has stored.
+            pending=max(0, stored.last_seq - max(given, stored.first_seq - 1)),
             unacknowledged=consumer.num_ack_pending or 0,
             parked=await _by_order(jetstream, "PARKED"),
             dead=await _by_order(jetstream, "DEAD_LETTERS"),

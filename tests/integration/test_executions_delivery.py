@@ -10,14 +10,14 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from nats.js.errors import NotFoundError
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.execution_log import ExecutionLog, LogEntry
-from brokerage.bus.executions import CONSUMER, ExecutionReader, Parking
+from brokerage.bus.execution_streams import unsettled
+from brokerage.bus.executions import ExecutionReader, Parking
 from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.commands import StartOrder
 from brokerage.contracts.events import ExecutionReport
@@ -25,7 +25,6 @@ from brokerage.contracts.gateway import ExternalOrder, GatewayReply
 from brokerage.contracts.ids import ORDERS_TASK_QUEUE, workflow_id_for
 from brokerage.contracts.subjects import (
     DEAD_STREAM,
-    EXECUTIONS_STREAM,
     GATEWAY_QUERY,
     PARKED_STREAM,
     execution_subject,
@@ -116,15 +115,8 @@ class World:
             self.known[external] = route
         return route
 
-    async def unacknowledged(self) -> int:
-        try:
-            info = await self.bus.jetstream.consumer_info(EXECUTIONS_STREAM, CONSUMER)
-        except NotFoundError as error:
-            raise AssertionError("nobody has fetched yet") from error
-        return (info.num_ack_pending or 0) + (info.num_pending or 0)
-
     async def all_acknowledged(self) -> bool:
-        return await self.unacknowledged() == 0
+        return await unsettled(self.bus) == 0
 
     async def count(self, stream: str) -> int:
         return (await self.bus.jetstream.stream_info(stream)).state.messages
@@ -249,7 +241,7 @@ async def test_an_update_that_its_run_left_unfinished_is_told_to_the_next_run(
         await here.report("X1", kind="end", reason="never")
         await eventually(lambda: route.order_id in here.books.adopted, "it is reopened")
 
-        assert await here.unacknowledged() == 1
+        assert await unsettled(here.bus) == 1
     # Nobody else's worker shall go on with it.
     with suppress(RPCError):
         await temporal.get_workflow_handle(workflow_id_for(route.order_id)).terminate()
