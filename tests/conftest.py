@@ -1,5 +1,6 @@
 """Markers by folder, and the stack that the tests of it share."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from tests.support.nats_server import NatsServer, nats_server
 FOLDERS = ("faults", "browser", "foreign", "integration", "replay", "unit")
 """In this order: in several processes, what takes longest must not begin last."""
 TESTS = Path(__file__).parent
+
+# What stacks do while nobody asks them anything is a good part of what all tests cost together, and
+# most of that is the market: here it is slower than what `make up` plays, and moves less often.
+for name, value in {"EXCHANGE_SPEED": "5", "EXCHANGE_TICK_MS": "50"}.items():
+    os.environ.setdefault(name, value)  # noqa: TID251 - inherited by every exchange of a test
 
 # A busy machine must not fail a test of pure functions.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
