@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from api import contract_pages, problems_page
-from client import reference
+from client.command import reference
 from tests.faults import crash_page
 
 DOCS: Final = Path(__file__).parents[1] / "docs"

@@ -4,12 +4,10 @@ from typing import Annotated
 
 import typer
 
-from client._options import JsonOption, TableOption, UserOption
-from client._session import session_of
-from client.models import PortfolioHistory, Window
-from client.money import format_change
-from client.plots import show_curve
-from client.render import (
+from client.command.money import format_change
+from client.command.options import JsonOption, TableOption, UserOption
+from client.command.plots import show_curve
+from client.command.render import (
     NOTHING,
     Column,
     dollars,
@@ -19,6 +17,8 @@ from client.render import (
     show_portfolio,
     show_table,
 )
+from client.command.session import session_of
+from client.models import PortfolioHistory, Window
 
 
 def token(

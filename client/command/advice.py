@@ -1,7 +1,7 @@
 """What to do next about an error: a sentence for people, beside the error itself."""
 
+from client.command.render import order_line
 from client.errors import NotAuthorised, OutcomeUnknown, Problem, SherwoodError, Unreachable
-from client.render import order_line
 
 
 def advice_of(error: SherwoodError) -> str | None:

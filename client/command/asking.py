@@ -2,9 +2,9 @@
 
 import typer
 
-from client._options import JsonOption, OrderArgument, UserOption
-from client._session import session_of
-from client.render import show_clock, show_why
+from client.command.options import JsonOption, OrderArgument, UserOption
+from client.command.render import show_clock, show_why
+from client.command.session import session_of
 
 
 def clock(context: typer.Context, user: UserOption = None, as_json: JsonOption = False) -> None:

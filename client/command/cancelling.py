@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from client.exit_codes import ExitCode, exit_code_of_cancelled
+from client.command.exit_codes import ExitCode, exit_code_of_cancelled
 from client.models import CancelledOrder
 from client.sherwood import Sherwood
 

@@ -5,24 +5,25 @@ from typing import Final
 
 import typer
 
-from client import ops, ops_dead_letters
-from client.account import portfolio, portfolio_history, token
-from client.asking import clock, why
-from client.disarming import cancel_after
-from client.doctor import doctor
-from client.events import events
-from client.executions import executions
-from client.exit_codes import MEANINGS
-from client.market import bars, symbols, watch
-from client.ops_books import error_account
-from client.ops_kill_switch import kill, kill_switch, release
-from client.ops_orders import order, risk
-from client.ops_queries import queries
-from client.ops_reconciliation import reconcile
-from client.ops_trails import timeline, verify
-from client.orders import orders
-from client.previewing import holds, preview
-from client.trading import buy, cancel, sell
+from client.command.account import portfolio, portfolio_history, token
+from client.command.asking import clock, why
+from client.command.disarming import cancel_after
+from client.command.doctor import doctor
+from client.command.events import events
+from client.command.executions import executions
+from client.command.exit_codes import MEANINGS
+from client.command.market import bars, symbols, watch
+from client.command.ops import app as ops
+from client.command.ops import dead_letters
+from client.command.ops.books import error_account
+from client.command.ops.kill_switch import kill, kill_switch, release
+from client.command.ops.orders import order, risk
+from client.command.ops.queries import queries
+from client.command.ops.reconciliation import reconcile
+from client.command.ops.trails import timeline, verify
+from client.command.orders import orders
+from client.command.previewing import holds, preview
+from client.command.trading import buy, cancel, sell
 
 app = typer.Typer(
     name="sherwood",
@@ -50,7 +51,7 @@ for panel, commands in PANELS.items():
         app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
 for command in OPERATING:
     ops.app.command(command.__name__.replace("_", "-"))(command)
-ops.app.add_typer(ops_dead_letters.app)
+ops.app.add_typer(dead_letters.app)
 app.add_typer(ops.app, rich_help_panel="Operating")
 
 

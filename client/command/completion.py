@@ -11,12 +11,12 @@ from typing import Final, TypeVar
 import typer
 from pydantic import ValidationError
 
-from client._session import Wiring, auth_of
+from client.command.paging import gathered
+from client.command.render import order_line
+from client.command.session import Wiring, auth_of
+from client.command.settings import ClientSettings
 from client.errors import SherwoodError
-from client.paging import gathered
-from client.render import order_line
 from client.retry import RetryPolicy
-from client.settings import ClientSettings
 from client.sherwood import Sherwood
 
 Found = TypeVar("Found")

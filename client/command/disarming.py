@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from client._options import JsonOption, UserOption
-from client._session import session_of
-from client.render import moment, show_line
+from client.command.options import JsonOption, UserOption
+from client.command.render import moment, show_line
+from client.command.session import session_of
 
 
 def cancel_after(

@@ -7,12 +7,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from client._options import JsonOption, UserOption
-from client.diagnosis import examine
-from client.exit_codes import ExitCode
+from client.command.diagnosis import examine
+from client.command.exit_codes import ExitCode
+from client.command.ops.app import operator_session
+from client.command.options import JsonOption, UserOption
+from client.command.render import show_line
 from client.findings import Diagnosis, Finding
-from client.ops import operator_session
-from client.render import show_line
 from client.retry import RetryPolicy
 
 _STYLES: Final = {"ok": "green", "wrong": "bold red"}

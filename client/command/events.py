@@ -8,13 +8,13 @@ from typing import Annotated
 import msgspec
 import typer
 
-from client._options import CountOption, JsonOption, SecondsOption, UserOption
-from client._session import Session, session_of
+from client.command.money import format_dollars
+from client.command.options import CountOption, JsonOption, SecondsOption, UserOption
+from client.command.render import NOTHING, order_line, show_line
+from client.command.session import Session, session_of
 from client.models import Order
-from client.money import format_dollars
 from client.order_events import Begun, Heartbeat, OrderEvent, OrderStreamEvent, Reset
 from client.reconnecting import Disconnected
-from client.render import NOTHING, order_line, show_line
 from client.sherwood import Sherwood
 
 

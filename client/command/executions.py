@@ -6,12 +6,12 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
-from client._options import JsonOption, SymbolOption, UserOption
-from client._session import session_of
+from client.command.money import format_change
+from client.command.options import JsonOption, SymbolOption, UserOption
+from client.command.paging import gathered, note_rest
+from client.command.render import NOTHING, Cell, Column, count, dollars, moment, show_table
+from client.command.session import session_of
 from client.models import Execution
-from client.money import format_change
-from client.paging import gathered, note_rest
-from client.render import NOTHING, Cell, Column, count, dollars, moment, show_table
 
 COLUMNS: Final = (
     Column("Id"),

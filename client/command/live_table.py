@@ -8,8 +8,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from client.command.render import Cell, Column, fitting_table
 from client.reconnecting import Disconnected
-from client.render import Cell, Column, fitting_table
 
 FRAME_LINES = 4
 """Of a table that is no row: blank, headings, rule, state."""

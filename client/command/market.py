@@ -7,7 +7,9 @@ from typing import Annotated, Final
 
 import typer
 
-from client._options import (
+from client.command.completion import complete_symbol
+from client.command.money import format_change, format_dollars, format_percent
+from client.command.options import (
     CountOption,
     JsonOption,
     SecondsOption,
@@ -16,16 +18,23 @@ from client._options import (
     UserOption,
     parse_symbol,
 )
-from client._session import session_of
-from client.completion import complete_symbol
+from client.command.paging import gathered, note_rest
+from client.command.plots import bars_across, show_bars
+from client.command.render import (
+    Cell,
+    Column,
+    count,
+    dollars,
+    moment,
+    show_line,
+    show_symbols,
+    show_table,
+)
+from client.command.session import session_of
+from client.command.watch import JsonView, LineView, PriceBoard, TableView, View
+from client.command.watch import watch as watch_events
 from client.models import Bar, BarPage, Interval, SymbolPage
-from client.money import format_change, format_dollars, format_percent
-from client.paging import gathered, note_rest
-from client.plots import bars_across, show_bars
-from client.render import Cell, Column, count, dollars, moment, show_line, show_symbols, show_table
 from client.sherwood import Sherwood
-from client.watch import JsonView, LineView, PriceBoard, TableView, View
-from client.watch import watch as watch_events
 
 BARS_MAX: Final = 5_000
 BARS_IN_A_TABLE: Final = 50

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
+from client.command.paging import gathered
 from client.errors import Problem, SherwoodError
 from client.models import ListedSymbol
-from client.paging import gathered
 from client.sherwood import Sherwood
 
 CODES: Final = frozenset({"unknown-symbol", "symbol-not-found"})

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import typer
 
-from client.completion import complete_open_order, complete_symbol
-from client.money import parse_dollars
+from client.command.completion import complete_open_order, complete_symbol
+from client.command.money import parse_dollars
 
 
 def _price_cents(text: str) -> int:

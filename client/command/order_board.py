@@ -8,12 +8,12 @@ from uuid import UUID
 import msgspec
 from rich.console import Console
 
-from client.events import document_of, event_line
-from client.live_table import LiveTable
+from client.command.events import document_of, event_line
+from client.command.live_table import LiveTable
+from client.command.render import ORDER_COLUMNS, Cell, order_row, show_line
 from client.models import Order, OrderPage
 from client.order_events import Begun, OrderEvent, OrderStreamEvent, Reset
 from client.reconnecting import Disconnected
-from client.render import ORDER_COLUMNS, Cell, order_row, show_line
 
 OPEN_STATUSES: Final = frozenset({"pending", "submitted", "partially_filled", "pending_cancel"})
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)

@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from client._options import CountOption, JsonOption, SecondsOption, SymbolOption, UserOption
-from client._session import Session, session_of
-from client.models import OrderPage
-from client.order_board import (
+from client.command.options import CountOption, JsonOption, SecondsOption, SymbolOption, UserOption
+from client.command.order_board import (
     OrderBoard,
     OrderJson,
     OrderLines,
@@ -18,8 +16,10 @@ from client.order_board import (
     wanted,
     watch_orders,
 )
-from client.paging import gathered, note_rest
-from client.render import ORDER_COLUMNS, order_row, show_table
+from client.command.paging import gathered, note_rest
+from client.command.render import ORDER_COLUMNS, order_row, show_table
+from client.command.session import Session, session_of
+from client.models import OrderPage
 from client.sherwood import Sherwood
 
 

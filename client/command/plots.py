@@ -7,8 +7,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from client.command.money import format_dollars
 from client.models import Bar
-from client.money import format_dollars
 
 HEIGHT_MAX: Final = 24
 TICKS_ACROSS: Final = 5

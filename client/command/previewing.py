@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from client._options import (
+from client.command.exit_codes import ExitCode
+from client.command.options import (
     JsonOption,
     LimitOption,
     SharesArgument,
@@ -12,12 +13,19 @@ from client._options import (
     TifOption,
     UserOption,
 )
-from client._session import Session, session_of
-from client.exit_codes import ExitCode
+from client.command.paging import gathered, note_rest
+from client.command.render import (
+    Column,
+    count,
+    dollars,
+    moment,
+    show_amounts,
+    show_line,
+    show_table,
+)
+from client.command.session import Session, session_of
 from client.means import Preview
 from client.models import Position
-from client.paging import gathered, note_rest
-from client.render import Column, count, dollars, moment, show_amounts, show_line, show_table
 
 
 def preview(

@@ -6,7 +6,7 @@ from typer import Context
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
-from client.cli import app
+from client.command.cli import app
 
 NOTE: Final = (
     "Written by `make pages` from what `--help` says. What the commands are for: "

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from client.command.money import average_cents, format_change, format_dollars, format_percent
 from client.models import Clock, ListedSymbol, Order, Portfolio, Tick, Why
-from client.money import average_cents, format_change, format_dollars, format_percent
 
 NOTHING: Final = "-"
 

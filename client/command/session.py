@@ -11,14 +11,14 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from client.advice import advice_of
 from client.auth import BearerToken, DevelopmentUser, TokenCache
+from client.command.advice import advice_of
+from client.command.exit_codes import ExitCode, exit_code_of
+from client.command.nearest import nearest_symbols
+from client.command.render import show_line
+from client.command.settings import ClientSettings
 from client.errors import OutcomeUnknown, Problem, SherwoodError, Unreachable
-from client.exit_codes import ExitCode, exit_code_of
-from client.nearest import nearest_symbols
-from client.render import show_line
 from client.retry import Retry, RetryPolicy
-from client.settings import ClientSettings
 from client.sherwood import Sherwood
 
 T = TypeVar("T")

@@ -5,7 +5,9 @@ from uuid import UUID, uuid4
 
 import typer
 
-from client._options import (
+from client.command.cancelling import cancel_everything, exit_code_of_all
+from client.command.exit_codes import ExitCode, exit_code_of_cancelled, exit_code_of_placed
+from client.command.options import (
     JsonOption,
     KeyOption,
     LimitOption,
@@ -18,12 +20,10 @@ from client._options import (
     UserOption,
     WaitOption,
 )
-from client._session import Session, session_of
-from client.cancelling import cancel_everything, exit_code_of_all
+from client.command.render import ORDER_COLUMNS, order_line, order_row, show_table
+from client.command.session import Session, session_of
 from client.errors import OutcomeUnknown, SherwoodError
-from client.exit_codes import ExitCode, exit_code_of_cancelled, exit_code_of_placed
 from client.models import Order, Position, TimeInForce
-from client.render import ORDER_COLUMNS, order_line, order_row, show_table
 from client.sherwood import Sherwood
 
 

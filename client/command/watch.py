@@ -9,12 +9,9 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from client.live_table import LiveTable
-from client.models import Tick
-from client.plots import sparkline
-from client.prices import Connected, Live, PriceEvent, Prices, Stale
-from client.reconnecting import Disconnected
-from client.render import (
+from client.command.live_table import LiveTable
+from client.command.plots import sparkline
+from client.command.render import (
     NOTHING,
     Cell,
     Column,
@@ -23,6 +20,9 @@ from client.render import (
     dollars,
     show_line,
 )
+from client.models import Tick
+from client.prices import Connected, Live, PriceEvent, Prices, Stale
+from client.reconnecting import Disconnected
 
 _COLUMNS: Final = (
     Column("Symbol"),

@@ -15,7 +15,7 @@ from playwright.async_api import Error, Page
 from rich.console import Console
 
 from brokerage.contracts.ids import order_id_for, workflow_id_for
-from client.ops_queries import link_to
+from client.command.ops.queries import link_to
 from devstack.stack import DevStack
 from tests.support.accounts import account
 from tests.support.eventually import eventually

@@ -14,7 +14,7 @@ from brokerage.contracts.commands import StartOrder
 from brokerage.contracts.gateway import GatewayReply
 from brokerage.contracts.ids import workflow_id_for
 from brokerage.storage.migrate import migrate
-from client.ops_queries import QUERIES
+from client.command.ops.queries import QUERIES
 from devstack.stack import DevStack
 from tests.replay.stories import Story, StoryExchange
 from tests.replay.worker import StoryWorker

@@ -44,7 +44,7 @@ def started(stack: DevStack, tmp_path: Path) -> Started:
 
     async def start(*words: str, as_user: str = user) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "client.cli", *words),
+            *(sys.executable, "-m", "client.command.cli", *words),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=Path(__file__).parents[2],

@@ -33,7 +33,8 @@ BREAKING: Final[Mapping[str, Mapping[str, str]]] = {
     "protocol-owners": {"api/bad.py": "import exchange.protocol"},
     "devstack": {"devstack/bad.py": "import brokerage.domain.money"},
     "client": {"client/bad.py": "import brokerage.domain.money"},
-    "servers": {"workers/bad.py": "import client.money"},
+    "command": {"client/bad.py": "import client.command.money"},
+    "servers": {"workers/bad.py": "import client.models"},
     "cycles": {
         "streaming/bad.py": "import streaming.worse",
         "streaming/worse.py": "import streaming.bad",

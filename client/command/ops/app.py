@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from client._options import JsonOption, UserOption
-from client._session import Session, Wiring
 from client.acts import Act
+from client.command.options import JsonOption, UserOption
+from client.command.paging import gathered
+from client.command.render import NOTHING, Cell, Column, count, moment, show_line, show_table
+from client.command.session import Session, Wiring
 from client.operations import Account, AccountState
-from client.paging import gathered
-from client.render import NOTHING, Cell, Column, count, moment, show_line, show_table
 
 app = typer.Typer(
     name="ops",

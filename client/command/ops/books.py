@@ -4,11 +4,11 @@ from typing import Annotated, Final
 
 import typer
 
-from client._options import JsonOption, UserOption
+from client.command.ops.app import operator_session
+from client.command.options import JsonOption, UserOption
+from client.command.paging import gathered, note_rest
+from client.command.render import NOTHING, Cell, Column, count, dollars, moment, show_table
 from client.operations import Borne, BorneTotal
-from client.ops import operator_session
-from client.paging import gathered, note_rest
-from client.render import NOTHING, Cell, Column, count, dollars, moment, show_table
 
 TOTALS: Final = (
     Column("Cause"),

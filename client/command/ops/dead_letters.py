@@ -4,11 +4,11 @@ from typing import Annotated, Final
 
 import typer
 
-from client._options import JsonOption, UserOption
+from client.command.ops.app import ReasonOption, operator_session
+from client.command.options import JsonOption, UserOption
+from client.command.paging import gathered, note_rest
+from client.command.render import NOTHING, Cell, Column, moment, show_line, show_table
 from client.dead_letters import DeadLetter
-from client.ops import ReasonOption, operator_session
-from client.paging import gathered, note_rest
-from client.render import NOTHING, Cell, Column, moment, show_line, show_table
 from client.sherwood import Sherwood
 
 app = typer.Typer(

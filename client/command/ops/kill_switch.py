@@ -4,11 +4,11 @@ from typing import Annotated, Final
 
 import typer
 
-from client._options import JsonOption, UserOption, parse_symbol
-from client._session import Session
+from client.command.ops.app import ReasonOption, operator_session
+from client.command.options import JsonOption, UserOption, parse_symbol
+from client.command.render import Column, moment, show_line, show_table
+from client.command.session import Session
 from client.kill_switch import KillSwitch
-from client.ops import ReasonOption, operator_session
-from client.render import Column, moment, show_line, show_table
 
 LEVELS: Final = ("released", "no new orders", "all cancelled", "executions wait")
 ABSENT: Final = "absent: no order is taken until `sherwood ops release` sets everybody's level"

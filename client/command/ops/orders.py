@@ -5,9 +5,9 @@ from uuid import UUID
 
 import typer
 
-from client._options import JsonOption, UserOption
-from client.ops import operator_session
-from client.render import (
+from client.command.ops.app import operator_session
+from client.command.options import JsonOption, UserOption
+from client.command.render import (
     NOTHING,
     Column,
     count,

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import typer
 
-from client._options import JsonOption
-from client.ops import operator_session
-from client.render import Column, show_table
+from client.command.ops.app import operator_session
+from client.command.options import JsonOption
+from client.command.render import Column, show_table
 
 QUERIES: Final[Mapping[str, str]] = {
     "Open orders": 'ExecutionStatus = "Running"',

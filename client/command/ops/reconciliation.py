@@ -5,13 +5,13 @@ from typing import Annotated, Final
 
 import typer
 
-from client._options import JsonOption, UserOption
-from client._session import Session
-from client.exit_codes import ExitCode
-from client.ops import operator_session
-from client.paging import gathered, note_rest
+from client.command.exit_codes import ExitCode
+from client.command.ops.app import operator_session
+from client.command.options import JsonOption, UserOption
+from client.command.paging import gathered, note_rest
+from client.command.render import NOTHING, Cell, Column, count, moment, show_line, show_table
+from client.command.session import Session
 from client.reconciliation import Difference, ReconciliationReport
-from client.render import NOTHING, Cell, Column, count, moment, show_line, show_table
 
 DIFFERENCES: Final = (
     Column("State"),

@@ -7,14 +7,23 @@ from uuid import UUID
 
 import typer
 
-from client._options import JsonOption, UserOption
-from client._session import Session
 from client.acts import Act
-from client.exit_codes import ExitCode
-from client.ops import operator_session
+from client.command.exit_codes import ExitCode
+from client.command.ops.app import operator_session
+from client.command.options import JsonOption, UserOption
+from client.command.paging import gathered
+from client.command.render import (
+    NOTHING,
+    Cell,
+    Column,
+    count,
+    dollars,
+    moment,
+    show_line,
+    show_table,
+)
+from client.command.session import Session
 from client.order_trail import Link, Tampered, Verified
-from client.paging import gathered
-from client.render import NOTHING, Cell, Column, count, dollars, moment, show_line, show_table
 from client.sherwood import Sherwood
 
 TIMELINE: Final = (

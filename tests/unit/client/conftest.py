@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from client._session import Wiring
 from client.auth import BearerToken
-from client.cli import app
+from client.command.cli import app
+from client.command.session import Wiring
 from client.sherwood import Sherwood
 from tests.unit.client.fake_sherwood import FakeSherwood, Naps, Run
 

@@ -5,7 +5,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from client.cli import app
+from client.command.cli import app
 from tests.unit.client.fake_sherwood import (
     KEY,
     ORDER,

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from client._session import Wiring
-from client.cli import app
+from client.command.cli import app
+from client.command.session import Wiring
 from tests.unit.client.fake_sherwood import ORDER, ORDER_ID, TICK, FakeSherwood, Run, problem
 
 SYMBOLS = {

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from rich.console import Console
 
+from client.command.plots import bars_across, show_bars, show_curve, sparkline
 from client.models import Bar
-from client.plots import bars_across, show_bars, show_curve, sparkline
 from tests.unit.client.fake_sherwood import FakeSherwood, Run
 
 BAR = {

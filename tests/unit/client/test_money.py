@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.money import (
+from client.command.money import (
     average_cents,
     format_change,
     format_dollars,

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from rich.console import Console
 
+from client.command.order_board import OrderBoard, OrderTable, wanted
 from client.models import Order
-from client.order_board import OrderBoard, OrderTable, wanted
 from client.reconnecting import Disconnected
 from tests.unit.client.fake_sherwood import ORDER, FakeSherwood, Run, event_stream
 

@@ -7,12 +7,12 @@ import httpx
 import msgspec
 import pytest
 
+from client.command.watch import PriceBoard
 from client.errors import Refused, Unreachable
 from client.models import Tick
 from client.prices import Connected, Live, PriceEvent, Prices, Stale
 from client.reconnecting import FIRST_CONNECTS_MAX, Disconnected
 from client.sherwood import Sherwood
-from client.watch import PriceBoard
 from tests.unit.client.fake_sherwood import (
     HELLO,
     FakeSherwood,

@@ -5,11 +5,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from client.command.render import ORDER_COLUMNS, order_line, order_row, show_table
+from client.command.watch import PriceBoard, TableView
 from client.models import Order, Tick
 from client.prices import Connected, Live, PriceEvent, Prices, Stale
 from client.reconnecting import Disconnected
-from client.render import ORDER_COLUMNS, order_line, order_row, show_table
-from client.watch import PriceBoard, TableView
 from tests.unit.client.fake_sherwood import ORDER, ORDER_ID, TICK
 
 Terminal = Callable[[int], Console]
