@@ -77,13 +77,15 @@ class Release:
 
     async def look(self) -> None:
         """Try everything that is parked once."""
+        before = set(self._parked.ids)
         try:
             external_order_ids = await self._parking.external_order_ids()
             DEAD_LETTERS.set(await self._parking.buried())
         except BusUnavailable as error:
             log.warning("parked_not_seen", error=str(error))
             return
-        self._parked.ids = set(external_order_ids)
+        # What was parked meanwhile may not be among those yet.
+        self._parked.ids = {*external_order_ids, *(self._parked.ids - before)}
         PARKED.set(len(external_order_ids))
         # In any order, so that the same few are not asked about every time.
         random.shuffle(external_order_ids)
@@ -98,12 +100,15 @@ class Release:
     async def _release(self, external_order_id: str, *, ask: bool) -> None:
         if self._executions.busy(external_order_id):
             return
+        # Forgotten before it is looked for: what is parked from now on is remembered by that.
+        self._parked.ids.discard(external_order_id)
         try:
             deliveries = await self._parking.of(external_order_id, TOGETHER_MAX)
         except BusUnavailable as error:
             log.warning("parked_not_read", external_order_id=external_order_id, error=str(error))
+            self._parked.ids.add(external_order_id)
             return
-        if not deliveries:
-            self._parked.ids.discard(external_order_id)
+        if deliveries:
+            self._parked.ids.add(external_order_id)
         for delivery in deliveries:
             await self._executions.take(delivery, ask=ask)
