@@ -1,11 +1,13 @@
 """Trading on the page: the ticket, and what it says."""
 
+import asyncio
 import re
+from uuid import uuid4
 
 from playwright.async_api import Locator, Page, Route, expect
 
 from devstack.stack import DevStack
-from tests.browser.conftest import Trader
+from tests.browser.conftest import PageAt, Trader, enter
 from tests.support.accounts import account
 from tests.support.eventually import eventually
 
@@ -129,6 +131,30 @@ async def test_a_limit_order_takes_dollars_and_cents(trader: Trader, stack: DevS
 
     await expect(ticket.get_by_label("Shares")).to_be_focused()
     assert await orders_of(page, stack) == []
+
+
+async def test_a_limit_is_offered_once_and_then_theirs_who_type(page_at: PageAt) -> None:
+    page, prices_may_come = await page_at("/"), asyncio.Event()
+
+    async def held(route: Route) -> None:
+        await prices_may_come.wait()
+        await route.continue_()
+
+    await page.route("**/subscribe", held)
+    await enter(page, f"user-{uuid4().hex[:12]}")
+    await expect(page.locator("#connection")).to_have_text("Connecting")
+    ticket = ticket_of(page)
+    await ticket.get_by_text("Limit", exact=True).click()
+    price = ticket.get_by_label("Limit price in $")
+    await expect(price).to_have_value("")
+    prices_may_come.set()
+    await expect(price).to_have_value(re.compile(r"^\d+\.\d\d$"))
+
+    await price.press("Control+A")
+    await price.press("Delete")
+
+    await expect(ticket.get_by_text("Dollars and cents, above zero.")).to_be_visible()
+    await expect(price).to_have_value("")
 
 
 async def test_an_order_needs_nothing_but_the_keyboard(trader: Trader, stack: DevStack) -> None:

@@ -19,13 +19,15 @@ export function mountTicket(section, app) {
   const heard = new OrderBook();
   let asked = 0;
   let typing = null;
+  /** Somebody typed a limit for this symbol: it is theirs now, also when they cleared it. */
+  let isLimitTheirs = false;
 
   const form = element("form", { novalidate: true, input: changed, submit: place });
   const title = element("p", { class: "ticket-symbol" });
   const side = choices("position", "Side", [["buy", "Buy"], ["sell", "Sell"]]);
   const type = choices("type", "Order type", [["market", "Market"], ["limit", "Limit"]]);
   const shares = textField("shares", "Shares", { inputmode: "numeric", value: "10" });
-  const limit = textField("limit", "Limit price in $", { inputmode: "decimal" });
+  const limit = textField("limit", "Limit price in $", { inputmode: "decimal", input: () => (isLimitTheirs = true) });
   const timeInForce = element(
     "select",
     { id: "time-in-force", name: "timeInForce" },
@@ -56,6 +58,7 @@ export function mountTicket(section, app) {
     if (detail === symbol) return;
     symbol = detail;
     limit.input.value = "";
+    isLimitTheirs = false;
     changed();
   });
   document.addEventListener("session-changed", () => {
@@ -67,6 +70,9 @@ export function mountTicket(section, app) {
     heard.merge(order);
     if (order.id === placed?.id && order.version > placed.version) tellOrder(order);
     preview();
+  });
+  app.prices.subscribe((ticks) => {
+    if (ticks.some((tick) => tick.symbol === symbol) && offerLimit()) changed();
   });
   setInterval(() => document.hidden || preview(), ANEW_MS);
 
@@ -87,10 +93,17 @@ export function mountTicket(section, app) {
     typing = setTimeout(preview, TYPING_MS);
   }
 
+  /** Put the last price where a limit is asked for, once there is one; true if it was put there now. */
+  function offerLimit() {
+    const priceInCents = app.prices.ticks.get(symbol)?.priceInCents;
+    if (type.value() !== "limit" || isLimitTheirs || limit.input.value || !priceInCents) return false;
+    limit.input.value = (priceInCents / 100).toFixed(2);
+    return true;
+  }
+
   function show() {
     const isLimit = type.value() === "limit";
-    const tick = app.prices.ticks.get(symbol);
-    if (isLimit && !limit.input.value && tick?.priceInCents) limit.input.value = (tick.priceInCents / 100).toFixed(2);
+    offerLimit();
     limit.whole.hidden = !isLimit;
     timeInForce.querySelector("[value=gtc]").disabled = !isLimit;
     if (!isLimit && timeInForce.value === "gtc") timeInForce.value = "day";
