@@ -13,7 +13,7 @@ from brokerage.bus.tick import EPOCH_SHIFT
 from tests.support.eventually import eventually
 from tests.support.feeds import FeedProcess, Published, feed_process, listen_to_feed
 from tests.support.nats_server import NatsServer, nats_server
-from tests.support.prices import comes_true, price_node, viewing
+from tests.support.prices import price_node, viewing
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
 
@@ -59,7 +59,7 @@ class Pair:
                 and tick.v >> EPOCH_SHIFT == self.said.epoch
             )
 
-        await comes_true(so, f"{symbol} is at {price_cents}")
+        await eventually(so, f"{symbol} is at {price_cents}")
 
 
 @pytest.fixture

@@ -16,13 +16,11 @@ import pytest
 
 from devstack.stack import DevStack
 from tests.support.accounts import fetch_token
-from tests.support.eventually import comes_true as eventually_true
-from tests.support.eventually import eventually
+from tests.support.eventually import comes_true, eventually
 from tests.support.ports import free_port
 from tests.support.price_recording import Recording
 from tests.support.price_viewer import PriceViewer, viewing_all
 from tests.support.price_watch import STANDSTILL, PriceWatch, feed_killed, killed, price_watch
-from tests.support.prices import comes_true
 from tests.support.running import running
 
 RECEIVE_BYTES = 65_536
@@ -87,7 +85,7 @@ async def test_owner_of_the_feed_is_frozen_and_goes_on(
     finally:
         stack.resume(owner)
     # It has trades in its socket, and its lease is over.
-    await comes_true(partial(is_standby, stack, owner), "the old owner stands by")
+    await eventually(partial(is_standby, stack, owner), "the old owner stands by")
 
     verdict = await watch.settle()
     assert verdict.streams == len(watch.viewers)
@@ -161,7 +159,7 @@ async def test_some_viewers_read_nothing_for_a_while(stack: DevStack, urls: list
         for viewer in slow:
             viewer.pause()
         aim = watch.trade_seq + SLEPT_THROUGH_TRADES
-        await eventually_true(lambda: watch.trade_seq >= aim, SLEPT_THROUGH_SECONDS_MAX)
+        await comes_true(lambda: watch.trade_seq >= aim, SLEPT_THROUGH_SECONDS_MAX)
         for viewer in slow:
             viewer.resume()
         await watch.speed(STANDSTILL)
@@ -232,7 +230,7 @@ async def disturb(watch: PriceWatch[PriceViewer], action: str) -> None:
         # Dropped are connections: of the stack's feed, and of the record.
         return bool(fired >= (2 if action == "drop" else FAULTS))
 
-    await comes_true(has_struck, f"the {action} has struck")
+    await eventually(has_struck, f"the {action} has struck")
 
 
 @asynccontextmanager

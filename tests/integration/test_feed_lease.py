@@ -26,7 +26,7 @@ from tests.support.feeds import (
     vacate,
 )
 from tests.support.nats_server import NatsServer
-from tests.support.prices import comes_true, price_node, viewing
+from tests.support.prices import price_node, viewing
 from tests.support.proxy import proxy_to
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
@@ -64,7 +64,7 @@ async def price_is(bus: Bus, symbol: str, price_cents: int, epoch: int = 0) -> N
             tick is not None and tick.price_cents == price_cents and tick.v >> EPOCH_SHIFT >= epoch
         )
 
-    await comes_true(so, f"{symbol} is at {price_cents}")
+    await eventually(so, f"{symbol} is at {price_cents}")
 
 
 @pytest.mark.usefixtures("long_silences")

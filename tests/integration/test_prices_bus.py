@@ -14,7 +14,6 @@ from brokerage.bus.tick import untraded
 from brokerage.contracts.subjects import PARKED_STREAM, PRICES_STREAM, price_subject
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer, nats_server
-from tests.support.prices import comes_true
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ async def stored(bus: Bus, count: int) -> None:
     async def all_there() -> bool:
         return (await bus.jetstream.stream_info(PRICES_STREAM)).state.messages == count
 
-    await comes_true(all_there, f"{count} ticks are stored")
+    await eventually(all_there, f"{count} ticks are stored")
 
 
 async def test_streams_are_made_once_and_a_repeat_changes_nothing(bus: Bus) -> None:
@@ -74,7 +73,7 @@ async def test_last_price_is_the_newest_and_none_for_what_never_traded(bus: Bus)
         tick = await prices.get("BRK.B")
         return tick is not None and tick.v == 3
 
-    await comes_true(newest, "the third tick is stored")
+    await eventually(newest, "the third tick is stored")
     assert await prices.get("META") is None
 
 
@@ -152,7 +151,7 @@ async def test_appending_the_same_twice_stores_it_once(bus: Bus) -> None:
         return await log.append(entries) == 100
 
     for _ in range(2):
-        await comes_true(all_are_stored, "a hundred are stored")
+        await eventually(all_are_stored, "a hundred are stored")
 
     assert await log.end() == LogEnd(100, "s1")
     assert (await bus.jetstream.stream_info("EXECUTIONS")).state.messages == 100

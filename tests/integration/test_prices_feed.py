@@ -11,7 +11,6 @@ from exchange.protocol import DayStart
 from tests.support.eventually import eventually
 from tests.support.feeds import following_feed
 from tests.support.nats_server import NatsServer
-from tests.support.prices import comes_true
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
 
@@ -42,7 +41,7 @@ async def last(bus: Bus, symbol: str, price_cents: int) -> Tick:
         found[:] = [] if tick is None else [tick]
         return tick is not None and tick.price_cents == price_cents
 
-    await comes_true(there, f"{symbol} is at {price_cents}")
+    await eventually(there, f"{symbol} is at {price_cents}")
     return found[0]
 
 
@@ -197,7 +196,7 @@ async def test_executions_are_stored_in_order_and_survive_gaps(
         async def all_there() -> bool:
             return (await bus.jetstream.stream_info("EXECUTIONS")).state.messages == 4
 
-        await comes_true(all_there, "four executions are stored")
+        await eventually(all_there, "four executions are stored")
         assert await executions(bus) == ["Es1-1", "Es1-2", "Es1-3", "Es1-4"]
 
 
@@ -210,7 +209,7 @@ async def test_next_run_stores_what_came_meanwhile_and_nothing_twice(
         async def stored() -> bool:
             return (await bus.jetstream.stream_info("EXECUTIONS")).state.messages == 300
 
-        await comes_true(stored, "300 executions are stored")
+        await eventually(stored, "300 executions are stored")
 
     before = len(exchange.queries)
     for _ in range(20):
@@ -220,7 +219,7 @@ async def test_next_run_stores_what_came_meanwhile_and_nothing_twice(
         async def more() -> bool:
             return (await bus.jetstream.stream_info("EXECUTIONS")).state.messages >= 320
 
-        await comes_true(more, "320 executions are stored")
+        await eventually(more, "320 executions are stored")
 
     assert exchange.queries[before]["afterMember"] == str(300 - 256)
     assert await executions(bus) == [f"Es1-{seq}" for seq in range(1, 321)]
@@ -235,7 +234,7 @@ async def test_exchange_that_counts_anew_since_our_last_run_is_heard_from_its_be
         async def stored() -> bool:
             return (await bus.jetstream.stream_info("EXECUTIONS")).state.messages == 300
 
-        await comes_true(stored, "300 executions are stored")
+        await eventually(stored, "300 executions are stored")
 
     exchange.session = "s2"
     exchange.members.clear()
@@ -246,7 +245,7 @@ async def test_exchange_that_counts_anew_since_our_last_run_is_heard_from_its_be
         async def more() -> bool:
             return (await bus.jetstream.stream_info("EXECUTIONS")).state.messages >= 610
 
-        await comes_true(more, "those of the new session are stored too")
+        await eventually(more, "those of the new session are stored too")
 
     assert (await executions(bus))[300:] == [f"Es2-{seq}" for seq in range(1, 311)]
 
@@ -262,7 +261,7 @@ async def test_run_without_a_stream_goes_on_after_what_is_settled(
         async def stored() -> bool:
             return (await bus.jetstream.stream_info("EXECUTIONS")).state.messages == 2
 
-        await comes_true(stored, "what is not settled is stored")
+        await eventually(stored, "what is not settled is stored")
         assert await executions(bus) == ["Es1-4", "Es1-5"]
 
 
@@ -282,4 +281,4 @@ async def test_nats_that_lost_its_memory_gets_every_price_again_and_every_execut
         async def stored() -> bool:
             return await executions(bus) == ["Es1-1"]
 
-        await comes_true(stored, "the execution is stored")
+        await eventually(stored, "the execution is stored")

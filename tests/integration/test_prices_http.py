@@ -13,7 +13,6 @@ from tests.support.prices import (
     SETTINGS,
     Heard,
     Node,
-    comes_true,
     not_reading,
     price_node,
     viewing,
@@ -38,7 +37,7 @@ async def node(exchange: ScriptedFeed, nats: NatsServer) -> AsyncIterator[Node]:
             return {tick.symbol for tick in found} == {"AAPL", "BRK.B"}
 
         # NATS may tell of a beat before it has stored the ticks that came before it.
-        await comes_true(there, "the prices are stored")
+        await eventually(there, "the prices are stored")
         yield node
 
 

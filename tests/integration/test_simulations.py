@@ -101,21 +101,11 @@ class Seen:
 Outcomes = dict[str, Seen | Exception]
 
 
-async def asked(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """The answer; an AssertionError where there is none: an idle connection may be closed by the
-    server in the moment it is used.
-    """
-    try:
-        return await ask()
-    except httpx.TransportError as error:
-        raise AssertionError(repr(error)) from error
-
-
 async def answered(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
     """The answer, asked for again where the machine is too busy."""
 
     async def attempt() -> httpx.Response:
-        answer = await asked(ask)
+        answer = await ask()
         assert answer.status_code != 503, answer.text
         return answer
 
@@ -133,7 +123,7 @@ async def cancel(alice: Account, order: Order) -> httpx.Response:
     """The answer to a cancel, sent again as long as it is not on record: a second one counts."""
 
     async def attempt() -> httpx.Response:
-        answer = await asked(lambda: alice.http.delete(f"/order/{order['id']}"))
+        answer = await alice.http.delete(f"/order/{order['id']}")
         if answer.status_code == 503:
             # It may still be on its way.
             assert await comes_true(is_on_record, 10), answer.text
@@ -306,7 +296,7 @@ async def test_order_that_is_on_record_is_not_simulated_afterwards(stack: DevSta
     async with account(stack.api_url) as alice, exchange_of(stack) as exchange:
 
         async def placed() -> httpx.Response:
-            answer = await asked(lambda: alice.http.post("/order", json=far_below, headers=headers))
+            answer = await alice.http.post("/order", json=far_below, headers=headers)
             assert answer.status_code == 201, answer.text
             return answer
 

@@ -20,7 +20,7 @@ from tests.support.accounts import account
 from tests.support.eventually import eventually
 from tests.support.feeds import PATIENT, following_feed
 from tests.support.nats_server import NatsServer
-from tests.support.prices import Node, comes_true, price_node, signed_by
+from tests.support.prices import Node, price_node, signed_by
 from tests.support.scripted_feed import ScriptedFeed, scripted_feed
 
 LASTING_SECONDS = 600
@@ -108,7 +108,7 @@ async def test_old_ticket_is_not_good(bus: Bus) -> None:
     async def is_gone() -> bool:
         return await stored(bus) == 0
 
-    await comes_true(is_gone, "the server forgets it")
+    await eventually(is_gone, "the server forgets it")
     await bucket_of(bus, max_age=LASTING_SECONDS)
     with pytest.raises(TicketInvalid):
         await tickets.redeem(ticket)

@@ -160,14 +160,7 @@ class Hands:
 
     async def _control(self, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Ask the exchange's control panel, again while the exchange is away."""
-
-        async def answered() -> httpx.Response:
-            try:
-                return await ask()
-            except httpx.TransportError as error:
-                raise AssertionError("the exchange is away") from error
-
-        answer: httpx.Response = await eventually(answered, "it answers", HELD_UP_SECONDS)
+        answer: httpx.Response = await eventually(ask, "it answers", HELD_UP_SECONDS)
         return answer
 
 

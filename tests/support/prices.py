@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,12 +21,6 @@ from brokerage.runtime.settings import Settings
 from streaming.hub import TERMS, Terms
 from streaming.market import Market, open_market
 from tests.support.eventually import eventually
-
-
-async def comes_true(attempt: Callable[[], Awaitable[bool]], what: str) -> None:
-    """`eventually` for a look that itself has to wait."""
-    look: Callable[[], Awaitable[bool] | bool] = attempt
-    await eventually(look, what)
 
 
 @dataclass
