@@ -26,7 +26,9 @@ class There(Answer, frozen=True, kw_only=True):
 
 
 class Standing(Answer, frozen=True, kw_only=True):
-    """Where an order is, why, and what to do; `order` is None where there is no row of it."""
+    """Where an order is, why, and what to do; `order` is None where there is no row of it, what
+    could not be read is None too.
+    """
 
     order_id: UUID
     at: datetime
@@ -34,13 +36,14 @@ class Standing(Answer, frozen=True, kw_only=True):
     because: str
     run: Run
     exchange: There
-    parked_reports: int
-    dead_letters: int
     user_id: str | None = None
     order: Order | None = None
     waits_for: str | None = None
     explanation: str | None = None
     not_before: datetime | None = None
+    parked_reports: int | None = None
+    dead_letters: int | None = None
+    switch_level: int | None = None
 
 
 class Exposure(Answer, frozen=True, kw_only=True):

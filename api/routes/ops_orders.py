@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+import structlog
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
@@ -14,13 +15,18 @@ from api.order_ids import parse_order_id
 from api.routes.ops import OPERATOR_PROBLEMS
 from api.routes.why import look
 from api.schemas import ORDER_ID_EXAMPLE, TIME_EXAMPLE, OrderBody
+from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.set_aside import SetAside
 from brokerage.contracts.gateway import GatewayReply, QueryRequest
+from brokerage.contracts.kill_switch import NO_NEW_ORDERS, PAUSE_EXECUTIONS, Switches
 from brokerage.contracts.views import format_time, order_view
-from brokerage.domain.next_act import NextAct, There, advise
+from brokerage.domain.next_act import Held, NextAct, There, advise
+from brokerage.domain.orders import Order
 from brokerage.domain.why import WaitsFor
 from brokerage.gateway.client import GatewayClient
 from brokerage.storage.reads import route_of_order
+
+log = structlog.get_logger()
 
 router = APIRouter(prefix="/ops/orders", tags=["operators"])
 
@@ -66,8 +72,15 @@ class OrderStandingBody(BaseModel):
     )
     run: WorkflowRunBody
     exchange: AtExchangeBody
-    parkedReports: int = Field(examples=[0])
-    deadLetters: int = Field(examples=[0])
+    parkedReports: int | None = Field(
+        description="null where the streams cannot be read.", examples=[0]
+    )
+    deadLetters: int | None = Field(examples=[0])
+    switchLevel: int | None = Field(
+        description="What the kill switch is set to for it; null where that cannot be read: then no"
+        " order passes.",
+        examples=[0],
+    )
 
 
 @router.get(
@@ -94,7 +107,12 @@ async def read_order_standing(order_id: OrderId, operator: CurrentOperator, node
     )
     external_order_id = order.external_order_id if order else None
     parked, dead = await _set_aside(node, external_order_id) if external_order_id else (0, 0)
-    advice = advise(order, run, there, parked=parked, dead=dead, now=now)
+    level = _switch_level(node.kill_switch.switches, order)
+    held = Held(
+        orders=level is None or level >= NO_NEW_ORDERS,
+        executions=level is not None and level >= PAUSE_EXECUTIONS,
+    )
+    advice = advise(order, run, there, parked=parked, dead=dead, now=now, held=held)
     return json_response(
         {
             "orderId": order_id,
@@ -121,6 +139,7 @@ async def read_order_standing(order_id: OrderId, operator: CurrentOperator, node
             },
             "parkedReports": parked,
             "deadLetters": dead,
+            "switchLevel": level,
         }
     )
 
@@ -137,9 +156,20 @@ def _time(at: datetime | None) -> str | None:
     return None if at is None else format_time(at)
 
 
-async def _set_aside(node: Node, external_order_id: str) -> tuple[int, int]:
+def _switch_level(switches: Switches | None, order: Order | None) -> int | None:
+    if switches is None:
+        return None
+    return switches.level(order.user_id, order.symbol) if order else switches.everybody
+
+
+async def _set_aside(node: Node, external_order_id: str) -> tuple[int, int] | tuple[None, None]:
     aside = SetAside(node.bus)
-    return (
-        sum((await aside.parked(external_order_id)).values()),
-        sum((await aside.dead(external_order_id)).values()),
-    )
+    try:
+        return (
+            sum((await aside.parked(external_order_id)).values()),
+            sum((await aside.dead(external_order_id)).values()),
+        )
+    except BusUnavailable as error:
+        # An operator asks just when something is away: the rest is known all the same.
+        log.warning("set_aside_not_read", error=str(error))
+        return None, None

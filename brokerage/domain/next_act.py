@@ -13,6 +13,7 @@ from brokerage.domain.orders import Order, OrderStatus
 
 PATIENCE: Final = timedelta(minutes=1)
 """Longer than this, what repeats itself every ten seconds needs a person."""
+HOLDS_EXECUTIONS: Final = "the kill switch holds back the booking of executions"
 PROOF: Final = timedelta(seconds=2)
 """After `send_by`: what the exchange has is visible by then, and absence can be proved."""
 
@@ -31,6 +32,8 @@ class NextAct(StrEnum):
     """The workflow's code fails on this order: run the release before."""
     CANCEL = "cancel"
     """Cancel it as its owner may: that ends what the exchange does not have any more."""
+    RELEASE_KILL_SWITCH = "release-kill-switch"
+    """Somebody holds it back on purpose: release the switch when the reason is gone."""
     REPLAY_DEAD_LETTERS = "replay-dead-letters"
     RECONCILE = "reconcile"
     """Compare with the exchange's statement; what is missing is sent to the order."""
@@ -65,6 +68,19 @@ class There:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What the kill switch holds back: the `orders` that are not sent yet, and the booking of
+    `executions`.
+    """
+
+    orders: bool = False
+    executions: bool = False
+
+
+FREE: Final = Held()
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """What to do, why in a sentence, and before when not to expect anything new."""
 
@@ -74,11 +90,20 @@ class Advice:
 
 
 def advise(
-    order: Order | None, run: Run, there: There, *, parked: int, dead: int, now: datetime
+    order: Order | None,
+    run: Run,
+    there: There,
+    *,
+    parked: int | None,
+    dead: int | None,
+    now: datetime,
+    held: Held = FREE,
 ) -> Advice:
-    """The first that holds: what is lost, then what fails, then what is merely late."""
+    """The first that holds: what is lost, then what fails, then what is held back, then what is
+    merely late. `parked` and `dead` are None where the streams cannot be read.
+    """
     if order is None:
-        return _without_row(run, there)
+        return _without_row(run, there, held)
     if dead:
         return Advice(
             NextAct.REPLAY_DEAD_LETTERS, f"{dead} reports of it lie with the dead letters."
@@ -89,19 +114,21 @@ def advise(
             f"The workflow's code failed {run.task_failures} times in a row on it.",
         )
     if order.is_settled:
-        return _over(order, there)
-    if parked:
-        return _late(
-            order, f"{parked} reports of it are parked until it is known whose they are", now
+        return _over(order, there, held)
+    if parked is None or dead is None:
+        return Advice(
+            NextAct.START_PART, "The streams of executions cannot be read: what lies aside is open."
         )
+    if parked:
+        return _late(order, f"{parked} reports of it are parked", now, held)
     if order.is_open and order.end_status is None and not _owed(order):
-        return _at_the_exchange(order, there, now)
+        return _at_the_exchange(order, there, now, held)
     if order.end_status is not None or not order.is_open:
-        return _late(order, f"{_missing(order)} executed shares are not booked here", now)
-    return _unanswered(order, run, there, now)
+        return _late(order, f"{_missing(order)} executed shares are not booked here", now, held)
+    return _unanswered(order, run, there, now, held)
 
 
-def _without_row(run: Run, there: There) -> Advice:
+def _without_row(run: Run, there: There, held: Held) -> Advice:
     if run.state == "running":
         return Advice(
             NextAct.WAIT, "Its run repeats the writing of its row until Postgres answers."
@@ -116,12 +143,14 @@ def _without_row(run: Run, there: There) -> Advice:
             "Its run was ended before there was a row, and the exchange has nothing: the key is"
             " used up, and the same order may be placed under a new one.",
         )
+    refused = "; the kill switch refuses it until it is released" if held.orders else ""
     return Advice(
-        NextAct.REPEAT_WITH_SAME_KEY, "Neither a row, nor a run, nor the exchange knows of it."
+        NextAct.REPEAT_WITH_SAME_KEY,
+        f"Neither a row, nor a run, nor the exchange knows of it{refused}.",
     )
 
 
-def _over(order: Order, there: There) -> Advice:
+def _over(order: Order, there: There, held: Held) -> Advice:
     if there.answer == "found" and there.status == "open":
         return Advice(
             NextAct.CALL_EXCHANGE,
@@ -129,14 +158,15 @@ def _over(order: Order, there: There) -> Advice:
         )
     if there.answer == "found" and there.cumulative_shares > order.matched_shares:
         return Advice(
-            NextAct.RECONCILE,
+            NextAct.RELEASE_KILL_SWITCH if held.executions else NextAct.RECONCILE,
             f"The exchange executed {there.cumulative_shares:,} shares, of which"
-            f" {order.matched_shares:,} are booked here.",
+            f" {order.matched_shares:,} are booked here"
+            + (f": {HOLDS_EXECUTIONS}." if held.executions else "."),
         )
     return Advice(NextAct.NOTHING, f"It is {order.status.value}, and all of it is booked.")
 
 
-def _at_the_exchange(order: Order, there: There, now: datetime) -> Advice:
+def _at_the_exchange(order: Order, there: There, now: datetime, held: Held) -> Advice:
     if there.answer == "absent":
         return Advice(
             NextAct.CANCEL,
@@ -146,15 +176,15 @@ def _at_the_exchange(order: Order, there: There, now: datetime) -> Advice:
     if there.answer == "unheard":
         return Advice(NextAct.START_PART, "The gateway does not answer: nobody can ask or cancel.")
     if there.cumulative_shares > order.matched_shares:
-        return _late(order, "The exchange executed more of it than is booked here", now)
+        return _late(order, "The exchange executed more of it than is booked here", now, held)
     if there.answer == "found" and there.status != "open":
-        return _late(order, f"It is {there.status} there, which has not been told here", now)
+        return _late(order, f"It is {there.status} there, which has not been told here", now, held)
     if there.answer == "silent":
         return Advice(NextAct.NOTHING, "It waits at the exchange, which does not answer just now.")
     return Advice(NextAct.NOTHING, "It waits in the exchange's book, as it should.")
 
 
-def _unanswered(order: Order, run: Run, there: There, now: datetime) -> Advice:
+def _unanswered(order: Order, run: Run, there: There, now: datetime, held: Held) -> Advice:
     """Only the exchange's answer, to the placement or to the cancel, moves it on."""
     if run.state == "unreachable":
         return Advice(NextAct.START_PART, "Temporal does not answer: nobody asks for it meanwhile.")
@@ -178,6 +208,13 @@ def _unanswered(order: Order, run: Run, there: There, now: datetime) -> Advice:
             again_at,
         )
     proof_at = order.send_by + PROOF
+    if what == "placement" and now < proof_at and held.orders:
+        return Advice(
+            NextAct.WAIT,
+            "The kill switch lets no order pass: unless the exchange has it already, it ends as"
+            " never placed.",
+            proof_at,
+        )
     if what == "placement" and now < proof_at:
         return Advice(
             NextAct.WAIT, "It is sent until its send-by; then its absence is proved.", proof_at
@@ -195,7 +232,9 @@ def _unanswered(order: Order, run: Run, there: There, now: datetime) -> Advice:
     return Advice(NextAct.WAIT, f"The exchange is asked about its {what} again.", again_at)
 
 
-def _late(order: Order, what: str, now: datetime) -> Advice:
+def _late(order: Order, what: str, now: datetime, held: Held) -> Advice:
+    if held.executions:
+        return Advice(NextAct.RELEASE_KILL_SWITCH, f"{what}: {HOLDS_EXECUTIONS}.")
     due_at = order.updated_at + PATIENCE
     if now < due_at:
         return Advice(NextAct.WAIT, f"{what}; they come with its feed.", due_at)

@@ -116,8 +116,20 @@ async def test_jetstream_without_its_store_gets_back_all_that_is_not_booked(
     own_stack: DevStack,
 ) -> None:
     stack = own_stack
-    async with account(stack.api_url) as alice, exchange_of(stack) as exchange:
+    async with (
+        account(stack.api_url) as alice,
+        account(stack.api_url, scope="operator") as operator,
+        exchange_of(stack) as exchange,
+    ):
         order = await placed(alice, {**RESTING, "numShares": 10})
+
+        async def standing() -> Order:
+            answer = await operator.http.get(f"/ops/orders/{order['id']}")
+            assert answer.status_code == 200, answer.text
+            told: Order = answer.json()
+            # Every process has found the new server by then.
+            assert (told["exchange"]["answer"], told["switchLevel"]) == ("found", None)
+            return told
 
         async def execute(*shares: int) -> None:
             external = order["externalOrderId"]
@@ -133,6 +145,7 @@ async def test_jetstream_without_its_store_gets_back_all_that_is_not_booked(
         await execute(1, 1)
         async with without_what_it_stored(stack, "nats"):
             await execute(1)
+        lost = await eventually(standing, "the order can be asked about")
         await stack.start("executions")
         said = await recover(stack, "jetstream")
         got = await read(alice, order["id"])
@@ -141,6 +154,7 @@ async def test_jetstream_without_its_store_gets_back_all_that_is_not_booked(
         await placed(alice, RESTING)
         await adds_up(stack)
 
+    assert (lost["nextAct"], lost["parkedReports"]) == ("start-part", None)
     assert "done:" in said
     assert "no order passes" in said
     assert closed.json()["code"] == "kill-switch"

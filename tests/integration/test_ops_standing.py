@@ -19,6 +19,7 @@ from tests.support.accounts import Account
 from tests.support.eventually import eventually
 from tests.support.exchange_rules import control, exchange_of, rule, struck
 from tests.support.execution_log import fetched, stored
+from tests.support.kill_switch import switched
 from tests.support.nats_server import NatsServer
 from tests.support.orders import a_fill
 from tests.support.trading import MARKET, RESTING, ended, place, placed, until
@@ -148,6 +149,24 @@ async def test_an_order_that_the_gateway_cannot_be_asked_about_needs_the_gateway
         await stack.start("gateway")
 
     assert (told["nextAct"], told["exchange"]["answer"]) == ("start-part", "unheard")
+
+
+async def test_what_the_kill_switch_holds_back_needs_its_release(
+    operator: Account, alice: Account
+) -> None:
+    order = await placed(alice, RESTING)
+    async with switched(operator, 3, user=alice.user):
+        # The exchange has cancelled it by then, and the report of that waits.
+        told = await standing_so(
+            operator, order["id"], lambda one: one["nextAct"] == "release-kill-switch"
+        )
+    await ended(alice, order["id"], "cancelled")
+    after = await standing_so(
+        operator, order["id"], lambda one: is_found(one) and one["switchLevel"] == 0
+    )
+
+    assert (told["switchLevel"], told["order"]["status"]) == (3, "submitted")
+    assert after["nextAct"] == "nothing"
 
 
 async def test_what_nobody_knows_may_be_placed_again_and_what_is_no_id_is_not_found(

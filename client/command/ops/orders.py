@@ -94,6 +94,15 @@ def _facts(standing: Standing) -> tuple[tuple[str, str], ...]:
         ("run", f"{run.state}{step}"),
         ("last failure", run.last_failure or NOTHING),
         ("exchange", f"{there.answer}{status if there.status else ''}"),
-        ("parked reports", count(standing.parked_reports)),
-        ("dead letters", count(standing.dead_letters)),
+        ("parked reports", _known(standing.parked_reports)),
+        ("dead letters", _known(standing.dead_letters)),
+        *(() if standing.switch_level == 0 else (("kill switch", _switch(standing.switch_level)),)),
     )
+
+
+def _known(reports: int | None) -> str:
+    return NOTHING if reports is None else count(reports)
+
+
+def _switch(level: int | None) -> str:
+    return "cannot be read: no order passes" if level is None else f"level {level}"

@@ -29,6 +29,7 @@ STANDING: dict[str, Any] = {
     "exchange": {"answer": "found", "status": "open", "cumulativeShares": 1_200},
     "parkedReports": 0,
     "deadLetters": 2,
+    "switchLevel": 0,
 }
 EXPOSURE: dict[str, Any] = {
     "place": "orders",
@@ -64,6 +65,21 @@ def test_an_order_is_told_with_what_to_do_first(server: FakeSherwood, run: Run) 
         "parked reports 0",
         "dead letters 2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [(3, "kill switch level 3"), (None, "kill switch cannot be read: no order passes")],
+)
+def test_a_kill_switch_that_counts_for_it_is_told_and_what_cannot_be_read_is_not(
+    server: FakeSherwood, run: Run, level: int | None, told: str
+) -> None:
+    standing = {**STANDING, "switchLevel": level, "parkedReports": None, "deadLetters": None}
+    server.answer("GET", f"/ops/orders/{ORDER_ID}", httpx.Response(200, json=standing))
+
+    result = run("ops", "order", ORDER_ID)
+
+    assert lines(result.stdout)[-3:] == ["parked reports -", "dead letters -", told]
 
 
 def test_what_is_at_risk_is_a_table_with_its_sum(server: FakeSherwood, run: Run) -> None:

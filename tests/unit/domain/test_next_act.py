@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from brokerage.domain.next_act import PATIENCE, Advice, NextAct, Run, There, advise
+from brokerage.domain.next_act import PATIENCE, Advice, Held, NextAct, Run, There, advise
 from brokerage.domain.orders import Order, OrderStatus, Outcome, TimeInForce
 from tests.support.orders import NOON, an_order
 
@@ -37,6 +37,8 @@ FILLED = replace(
     matched_shares=10,
 )
 FAILED = an_order(status=OrderStatus.FAILED)
+HELD: dict[str, object] = {"held": Held(orders=True, executions=True)}
+UNREADABLE: dict[str, object] = {"parked": None, "dead": None}
 
 
 def told(
@@ -44,11 +46,12 @@ def told(
     run: Run,
     there: There,
     *,
-    parked: int = 0,
-    dead: int = 0,
+    parked: int | None = 0,
+    dead: int | None = 0,
     now: datetime = SOON,
+    held: Held = Held(),  # noqa: B008 - it cannot be changed
 ) -> Advice:
-    return advise(order, run, there, parked=parked, dead=dead, now=now)
+    return advise(order, run, there, parked=parked, dead=dead, now=now, held=held)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,19 @@ def told(
         (RESTING, RUNNING, There("found", "open", 4), {"now": LATE}, NextAct.RECONCILE),
         (RESTING, RUNNING, OPEN_THERE, {"parked": 2}, NextAct.WAIT),
         (RESTING, RUNNING, OPEN_THERE, {"parked": 2, "now": LATE}, NextAct.RECONCILE),
+        # They are held back on purpose.
+        (SHORT, RUNNING, There("found", "cancelled", 4), HELD, NextAct.RELEASE_KILL_SWITCH),
+        (RESTING, RUNNING, There("found", "open", 4), HELD, NextAct.RELEASE_KILL_SWITCH),
+        (RESTING, RUNNING, There("found", "cancelled"), HELD, NextAct.RELEASE_KILL_SWITCH),
+        (RESTING, RUNNING, OPEN_THERE, {"parked": 2, **HELD}, NextAct.RELEASE_KILL_SWITCH),
+        (FILLED, Run("ended"), There("found", "filled", 12), HELD, NextAct.RELEASE_KILL_SWITCH),
+        (RESTING, RUNNING, OPEN_THERE, {"dead": 1, **HELD}, NextAct.REPLAY_DEAD_LETTERS),
+        (RESTING, RUNNING, OPEN_THERE, HELD, NextAct.NOTHING),
+        (PENDING, ASKING, SILENT, {"now": LATE, **HELD}, NextAct.CALL_EXCHANGE),
+        # Nobody can say whether some lie aside.
+        (RESTING, RUNNING, OPEN_THERE, UNREADABLE, NextAct.START_PART),
+        (RESTING, FAILING, OPEN_THERE, UNREADABLE, NextAct.ROLL_BACK_WORKERS),
+        (FILLED, Run("ended"), There("found", "filled", 10), UNREADABLE, NextAct.NOTHING),
         # It stands at the exchange, or should.
         (RESTING, RUNNING, OPEN_THERE, {"now": MUCH_LATER}, NextAct.NOTHING),
         (RESTING, GONE, OPEN_THERE, {}, NextAct.NOTHING),
@@ -129,6 +145,20 @@ def test_who_waits_is_told_until_when(
     order: Order, run: Run, now: datetime, not_before: datetime
 ) -> None:
     assert told(order, run, SILENT, now=now).not_before == not_before
+
+
+def test_what_the_kill_switch_keeps_from_being_sent_says_so() -> None:
+    stopped = Held(orders=True)
+
+    free = told(PENDING, ASKING, SILENT, now=NOON)
+    kept = told(PENDING, ASKING, SILENT, now=NOON, held=stopped)
+    unknown = told(None, GONE, ABSENT, held=stopped)
+
+    assert (kept.act, kept.not_before) == (free.act, free.not_before)
+    assert "kill switch" in kept.because
+    assert "kill switch" not in free.because
+    assert unknown.act is NextAct.REPEAT_WITH_SAME_KEY
+    assert "kill switch" in unknown.because
 
 
 def test_whatever_is_known_there_is_one_act_and_a_reason() -> None:
