@@ -1,6 +1,7 @@
 // The order ticket: what it would cost, what became of it, and never a second order by accident.
 
 import { OrderBook } from "../account/order_book.js";
+import { statusWord } from "../account/words.js";
 import { element, setText } from "../elements.js";
 import { dollars, parseCents, parseWhole, time, whole } from "../format.js";
 import { Attempt } from "./placing.js";
@@ -199,7 +200,7 @@ function described(order, isRepeat) {
   const price = order.priceInCents ? `at ${dollars(order.priceInCents)}` : "at the market";
   const deal = `${order.position === "buy" ? "Buy" : "Sell"} ${whole(order.numShares)} ${order.symbol} ${price}`;
   const lines = [
-    element("p", {}, element("b", {}, `${deal}: ${order.status.replaceAll("_", " ")}`)),
+    element("p", {}, element("b", {}, `${deal}: ${statusWord(order.status)}`)),
     element("p", { class: "quiet" }, `Order ${order.id.slice(0, 8)}, ${time(order.createdAt)}`),
   ];
   if (isRepeat) lines.push(element("p", {}, "This is the same order, not a second one. Change the ticket or press New order for another."));
