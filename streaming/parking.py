@@ -11,7 +11,6 @@ import structlog
 
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.executions import Parking
-from brokerage.runtime.tasks import TaskSet
 from streaming.execution_metrics import DEAD_LETTERS, PARKED
 from streaming.executions import Executions
 from streaming.order_workflows import TOGETHER_MAX
@@ -66,14 +65,10 @@ class Release:
 
     async def run(self) -> None:
         """Release what is due, and look at all of it every few seconds; runs until cancelled."""
-        async with TaskSet() as looking:
-            looking.spawn(self._look_for_ever(), "look-at-parked")
-            while True:
-                await self._parked.released.wait()
-                self._parked.released.clear()
-                due, self._parked.late = self._parked.late, []
-                for external_order_id in due:
-                    await self._release(external_order_id, ask=True)
+        async with asyncio.TaskGroup() as tasks:
+            # A look that fails ends the whole: nobody would catch a lost notice any more.
+            tasks.create_task(self._look_for_ever())
+            tasks.create_task(self._release_due())
 
     async def look(self) -> None:
         """Try everything that is parked once."""
@@ -91,6 +86,14 @@ class Release:
         random.shuffle(external_order_ids)
         for position, external_order_id in enumerate(external_order_ids):
             await self._release(external_order_id, ask=position < ASKED_MAX)
+
+    async def _release_due(self) -> None:
+        while True:
+            await self._parked.released.wait()
+            self._parked.released.clear()
+            due, self._parked.late = self._parked.late, []
+            for external_order_id in due:
+                await self._release(external_order_id, ask=True)
 
     async def _look_for_ever(self) -> None:
         while True:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import cast
 
+import pytest
+
 from brokerage.bus.connection import BusUnavailable
 from brokerage.bus.executions import Delivery, Parking
 from brokerage.contracts.subjects import route_subject
@@ -86,3 +88,13 @@ async def test_an_order_that_could_not_be_read_stays_known() -> None:
     await release_of(Aside(away, ["X1"]), parked).look()
 
     assert parked.ids == {"X1"}
+
+
+async def test_a_look_that_fails_ends_the_releasing_instead_of_only_itself() -> None:
+    def broken() -> None:
+        raise ValueError("nobody expected it")
+
+    with pytest.raises(ExceptionGroup, match="unhandled") as failed:
+        await release_of(Aside(broken, []), ParkedOrders()).run()
+
+    assert isinstance(failed.value.exceptions[0], ValueError)
