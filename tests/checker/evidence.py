@@ -45,13 +45,13 @@ class Evidence:
         return Evidence(calls, tables, venue, self.running & mine, streams)
 
 
-async def gather(stack: DevStack, history: History) -> Evidence:
+async def gather(stack: DevStack, history: History, tries: int = TRIES) -> Evidence:
     """Everything as it is, best after `quiet.settle`.
 
-    The market may go on: it is read again, up to `TRIES` times, until the exchange did nothing
+    The market may go on: it is read again, up to `tries` times, until the exchange did nothing
     meanwhile and nothing is under way; what then still is, is evidence.
     """
-    for _ in range(TRIES):
+    for _ in range(tries):
         found = await look(stack, history)
         if not stuck(found) and _venue(stack) == found.venue:
             break

@@ -33,6 +33,10 @@ from tests.support.order_watch import Follower, all_following
 
 STREAMS_SECONDS: Final = 45.0
 PROGRESS_SECONDS: Final = 5.0
+MOMENTS_MAX: Final = 120
+"""How often a moment is waited for in which the exchange does nothing: on a machine that is held up
+one look takes seconds, and what still rests may trade in each of them.
+"""
 PROBES: Final = 4
 SERVERS_AND_EXCHANGE: Final = (*SERVERS, "exchange")
 
@@ -166,7 +170,7 @@ async def _judge(
     tell("waiting until all is at rest")
     await settle(stack)  # what is not, the check finds
     tell("checking")
-    evidence = await gather(stack, history)
+    evidence = await gather(stack, history, MOMENTS_MAX)
     return [*check(evidence), *_taken_late(evidence), *await _streams(stack, followers)], evidence
 
 
