@@ -46,6 +46,8 @@ from tests.support.trading import (
 )
 from workers.recover import postgres
 
+FEEDS: Final = ("feed-1", "feed-2")
+
 
 @pytest.fixture(scope="module")
 async def own_stack() -> AsyncIterator[DevStack]:
@@ -142,11 +144,18 @@ async def test_jetstream_without_its_store_gets_back_all_that_is_not_booked(
         await until(alice, order["id"], lambda order: order["filledShares"] == 1)
         # Two are stored and not booked when the store goes, one comes meanwhile.
         await stack.stop("executions")
-        await execute(1, 1)
+        async with open_bus(stack.env["SHERWOOD_NATS_URL"], "test") as bus:
+            before = (await execution_streams(bus)).last_feed_seq
+            await execute(1, 1)
+            await eventually(lambda: stored_after(bus, before + 1), "both are stored")
+        # Who makes the streams anew, as soon as the feed finds the server, is not asked yet.
+        for feed in FEEDS:
+            await stack.stop(feed)
         async with without_what_it_stored(stack, "nats"):
             await execute(1)
         lost = await eventually(standing, "the order can be asked about")
-        await stack.start("executions")
+        for name in (*FEEDS, "executions"):
+            await stack.start(name)
         said = await recover(stack, "jetstream")
         got = await read(alice, order["id"])
         closed = await answered(alice, RESTING, 503)
