@@ -7,6 +7,7 @@ from typing import Final
 
 import nats
 from nats.js import JetStreamContext
+from nats.js.api import StreamState
 from nats.js.errors import NotFoundError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -72,7 +73,7 @@ async def read_streams(env: Mapping[str, str]) -> Streams:
             unacknowledged=consumer.num_ack_pending or 0,
             parked=await _by_order(jetstream, "PARKED"),
             dead=await _by_order(jetstream, "DEAD_LETTERS"),
-            taken_seq=await _taken_seq(jetstream),
+            taken_seq=await _taken_seq(jetstream, stored),
         )
     finally:
         await connection.close()
@@ -83,12 +84,11 @@ async def _by_order(jetstream: JetStreamContext, stream: str) -> dict[str, int]:
     return {subject.partition(".")[2]: count for subject, count in found.items()}
 
 
-async def _taken_seq(jetstream: JetStreamContext) -> int:
-    state = (await jetstream.stream_info("EXECUTIONS")).state
-    if state.messages == 0:
+async def _taken_seq(jetstream: JetStreamContext, stored: StreamState) -> int:
+    if stored.messages == 0:
         return 0
     try:
-        newest = await jetstream.get_msg("EXECUTIONS", seq=state.last_seq)
+        newest = await jetstream.get_msg("EXECUTIONS", seq=stored.last_seq)
     except NotFoundError:
         return 0
     return int((newest.headers or {})["Sherwood-Feed-Seq"])
