@@ -44,12 +44,6 @@ async def execution_streams(bus: Bus) -> ExecutionStreams:
     return ExecutionStreams(_feed_seq(first), _feed_seq(last), waiting, parked, dead)
 
 
-async def unsettled(bus: Bus) -> int:
-    """How many reports of `EXECUTIONS` nobody has given up yet. Raises `BusUnavailable`."""
-    with bus_errors("executions' stream"):
-        return await _waiting(bus, (await bus.jetstream.stream_info(EXECUTIONS_STREAM)).state)
-
-
 async def begin_executions_anew(bus: Bus) -> None:
     """Put an empty stream in the place of `EXECUTIONS`: the feed goes on after what is settled.
 

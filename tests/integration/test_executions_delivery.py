@@ -16,7 +16,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.execution_log import ExecutionLog, LogEntry
-from brokerage.bus.execution_streams import unsettled
+from brokerage.bus.execution_streams import execution_streams
 from brokerage.bus.executions import ExecutionReader, Parking
 from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.commands import StartOrder
@@ -115,8 +115,11 @@ class World:
             self.known[external] = route
         return route
 
+    async def waiting(self) -> int:
+        return (await execution_streams(self.bus)).waiting
+
     async def all_acknowledged(self) -> bool:
-        return await unsettled(self.bus) == 0
+        return await self.waiting() == 0
 
     async def count(self, stream: str) -> int:
         return (await self.bus.jetstream.stream_info(stream)).state.messages
@@ -241,7 +244,7 @@ async def test_an_update_that_its_run_left_unfinished_is_told_to_the_next_run(
         await here.report("X1", kind="end", reason="never")
         await eventually(lambda: route.order_id in here.books.adopted, "it is reopened")
 
-        assert await unsettled(here.bus) == 1
+        assert await here.waiting() == 1
     # Nobody else's worker shall go on with it.
     with suppress(RPCError):
         await temporal.get_workflow_handle(workflow_id_for(route.order_id)).terminate()

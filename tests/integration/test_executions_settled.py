@@ -6,7 +6,7 @@ import msgspec
 
 from brokerage.bus.connection import Bus, open_bus
 from brokerage.bus.execution_log import ExecutionLog, LogEntry
-from brokerage.bus.execution_streams import unsettled
+from brokerage.bus.execution_streams import execution_streams
 from brokerage.bus.executions import ExecutionReader, discard_settled
 from brokerage.bus.streams import ensure_streams
 from brokerage.contracts.events import ExecutionReport
@@ -41,7 +41,7 @@ async def test_settled_reports_of_every_kind_are_discarded_and_the_others_kept(
         await stored(ExecutionLog(bus), [entry(report) for report in REPORTS])
         reader = ExecutionReader(bus)
         deliveries = await fetched(reader, len(REPORTS))
-        *settled, left = [delivery.message_id for delivery in deliveries]
+        *settled, unsettled = [delivery.message_id for delivery in deliveries]
         for delivery in deliveries[:-1]:
             await delivery.settle()
 
@@ -54,7 +54,7 @@ async def test_settled_reports_of_every_kind_are_discarded_and_the_others_kept(
         await reader.close()
 
     assert settled == ["e-1", "c-1", "b-1", "end:x-1"]
-    assert left == "e-2"
+    assert unsettled == "e-2"
 
 
 async def test_what_is_not_settled_is_counted_as_soon_as_it_is_stored(nats: NatsServer) -> None:
@@ -62,25 +62,29 @@ async def test_what_is_not_settled_is_counted_as_soon_as_it_is_stored(nats: Nats
         await ensure_streams(bus)
         log, reader = ExecutionLog(bus), ExecutionReader(bus)
         await stored(log, [entry(report) for report in REPORTS[:3]])
-        assert await unsettled(bus) == 3
+        assert await waiting(bus) == 3
 
         first, *others = await fetched(reader, 3)
-        assert await unsettled(bus) == 3
+        assert await waiting(bus) == 3
         for delivery in others:
             await delivery.settle()
         await eventually(_counted(bus, 1), "what was given up is counted no more")
         await stored(log, [entry(REPORTS[3])])
-        assert await unsettled(bus) == 2
+        assert await waiting(bus) == 2
 
         await first.settle()
         await eventually(_counted(bus, 1), "nor is the first")
         await discard_settled(bus, kept=0)
-        assert await unsettled(bus) == 1
+        assert await waiting(bus) == 1
         await reader.close()
+
+
+async def waiting(bus: Bus) -> int:
+    return (await execution_streams(bus)).waiting
 
 
 def _counted(bus: Bus, count: int) -> Callable[[], Awaitable[bool]]:
     async def counted() -> bool:
-        return await unsettled(bus) == count
+        return await waiting(bus) == count
 
     return counted
