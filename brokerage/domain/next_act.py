@@ -13,7 +13,6 @@ from brokerage.domain.orders import Order, OrderStatus
 
 PATIENCE: Final = timedelta(minutes=1)
 """Longer than this, what repeats itself every ten seconds needs a person."""
-HOLDS_EXECUTIONS: Final = "the kill switch holds back the booking of executions"
 PROOF: Final = timedelta(seconds=2)
 """After `send_by`: what the exchange has is visible by then, and absence can be proved."""
 
@@ -157,12 +156,11 @@ def _over(order: Order, there: There, held: Held) -> Advice:
             f"It is {order.status.value} here and open there: it may still trade, for the firm.",
         )
     if there.answer == "found" and there.cumulative_shares > order.matched_shares:
-        return Advice(
-            NextAct.RELEASE_KILL_SWITCH if held.executions else NextAct.RECONCILE,
+        what = (
             f"The exchange executed {there.cumulative_shares:,} shares, of which"
             f" {order.matched_shares:,} are booked here"
-            + (f": {HOLDS_EXECUTIONS}." if held.executions else "."),
         )
+        return _held_back(what) if held.executions else Advice(NextAct.RECONCILE, f"{what}.")
     return Advice(NextAct.NOTHING, f"It is {order.status.value}, and all of it is booked.")
 
 
@@ -208,17 +206,14 @@ def _unanswered(order: Order, run: Run, there: There, now: datetime, held: Held)
             again_at,
         )
     proof_at = order.send_by + PROOF
-    if what == "placement" and now < proof_at and held.orders:
-        return Advice(
-            NextAct.WAIT,
-            "The kill switch lets no order pass: unless the exchange has it already, it ends as"
-            " never placed.",
-            proof_at,
-        )
     if what == "placement" and now < proof_at:
-        return Advice(
-            NextAct.WAIT, "It is sent until its send-by; then its absence is proved.", proof_at
+        because = (
+            "The kill switch lets no order pass: unless the exchange has it already, it ends as"
+            " never placed."
+            if held.orders
+            else "It is sent until its send-by; then its absence is proved."
         )
+        return Advice(NextAct.WAIT, because, proof_at)
     if there.answer == "absent":
         return Advice(
             NextAct.WAIT, "The exchange has no such order; the next attempt ends it.", again_at
@@ -234,11 +229,18 @@ def _unanswered(order: Order, run: Run, there: There, now: datetime, held: Held)
 
 def _late(order: Order, what: str, now: datetime, held: Held) -> Advice:
     if held.executions:
-        return Advice(NextAct.RELEASE_KILL_SWITCH, f"{what}: {HOLDS_EXECUTIONS}.")
+        return _held_back(what)
     due_at = order.updated_at + PATIENCE
     if now < due_at:
         return Advice(NextAct.WAIT, f"{what}; they come with its feed.", due_at)
     return Advice(NextAct.RECONCILE, f"{what}, and the feed has not brought them for a minute.")
+
+
+def _held_back(what: str) -> Advice:
+    return Advice(
+        NextAct.RELEASE_KILL_SWITCH,
+        f"{what}: the kill switch holds back the booking of executions.",
+    )
 
 
 def _owed(order: Order) -> bool:
