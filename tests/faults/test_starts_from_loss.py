@@ -42,6 +42,7 @@ from tests.support.trading import (
     place,
     placed,
     read,
+    standing,
     until,
 )
 from workers.recover import postgres
@@ -125,10 +126,8 @@ async def test_jetstream_without_its_store_gets_back_all_that_is_not_booked(
     ):
         order = await placed(alice, {**RESTING, "numShares": 10})
 
-        async def standing() -> Order:
-            answer = await operator.http.get(f"/ops/orders/{order['id']}")
-            assert answer.status_code == 200, answer.text
-            told: Order = answer.json()
+        async def asked_about() -> dict[str, Any]:
+            told = await standing(operator, order["id"])
             # Every process has found the new server by then.
             assert (told["exchange"]["answer"], told["switchLevel"]) == ("found", None)
             return told
@@ -153,7 +152,7 @@ async def test_jetstream_without_its_store_gets_back_all_that_is_not_booked(
             await stack.stop(feed)
         async with without_what_it_stored(stack, "nats"):
             await execute(1)
-        lost = await eventually(standing, "the order can be asked about")
+        lost = await eventually(asked_about, "the order can be asked about")
         for name in (*FEEDS, "executions"):
             await stack.start(name)
         said = await recover(stack, "jetstream")

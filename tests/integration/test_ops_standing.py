@@ -22,14 +22,7 @@ from tests.support.execution_log import fetched, stored
 from tests.support.kill_switch import switched
 from tests.support.nats_server import NatsServer
 from tests.support.orders import a_fill
-from tests.support.trading import MARKET, RESTING, ended, place, placed, until
-
-
-async def standing(operator: Account, order_id: str) -> dict[str, Any]:
-    answer = await operator.http.get(f"/ops/orders/{order_id}")
-    assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+from tests.support.trading import MARKET, RESTING, ended, place, placed, standing, until
 
 
 async def standing_so(

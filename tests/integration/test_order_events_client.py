@@ -53,17 +53,8 @@ async def test_command_prints_what_happened_and_what_happens(
 ) -> None:
     await place_resting(alice.http)
     process = await asyncio.create_subprocess_exec(
-        *(
-            sys.executable,
-            "-m",
-            "client.command.cli",
-            "events",
-            "--after",
-            "0",
-            "--count",
-            "4",
-            "--json",
-        ),
+        *(sys.executable, "-m", "client.command.cli", "events"),
+        *("--after", "0", "--count", "4", "--json"),
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
         env={

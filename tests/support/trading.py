@@ -91,6 +91,14 @@ async def read(alice: Account, order_id: str) -> Order:
     return order
 
 
+async def standing(operator: Account, order_id: str) -> dict[str, Any]:
+    """Where the order is and why, as an operator is told now."""
+    answer = await operator.http.get(f"/ops/orders/{order_id}")
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
 async def until(
     alice: Account, order_id: str, holds: Callable[[Order], bool], what: str = "the order is so"
 ) -> Order:
